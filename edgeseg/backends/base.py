@@ -1,0 +1,104 @@
+"""What a backend is: it opens a graph and runs named tensors through it. It knows nothing of meaning."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from edgeseg.bundle import Graph, TensorSpec
+from edgeseg.errors import BackendError
+from edgeseg.types import AnyArray
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a backend can be used on this machine, and what to do if not."""
+
+    usable: bool
+    version: str = ""
+    """Version of the package behind it; empty when not installed."""
+    detail: str = ""
+    """What it would run on, or why it cannot."""
+    remedy: str = ""
+    """The command that makes it usable; empty when it is."""
+
+
+class Session(abc.ABC):
+    """An open graph. A context manager: leaving it frees what the backend holds."""
+
+    def __init__(self, graph: Graph, runs_on: str) -> None:
+        self.graph = graph
+        self.runs_on = runs_on
+        """Where it runs, in words: device, precision, threads."""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """Run the graph once.
+
+        Args:
+            feeds: input name -> C-contiguous array of exactly the declared dtype and shape.
+
+        Returns:
+            Output name -> array. The caller owns the arrays: a later run does not touch them.
+
+        Raises:
+            BackendError: the feeds do not fit the graph, the session is closed, or the run failed.
+        """
+        check_feeds(self.graph.inputs, feeds)
+        return self._run(feeds)
+
+    @abc.abstractmethod
+    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free what the backend holds. Calling it twice is fine."""
+
+
+class Backend(Protocol):
+    """One way to run ONNX graphs."""
+
+    name: str
+
+    def probe(self) -> Probe:
+        """Look whether it can be used, without raising."""
+        ...
+
+    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:
+        """Load ``file``; ``threads`` of None means all cores.
+
+        Raises:
+            MissingDependencyError: the package behind it is not installed.
+            BackendError: it cannot load the file, or the file's inputs and outputs are not those of ``graph``.
+        """
+        ...
+
+
+def check_feeds(expected: tuple[TensorSpec, ...], feeds: Mapping[str, AnyArray]) -> None:
+    """Raise unless the feeds are exactly the tensors that a graph expects."""
+    problems = [f"{name}: not an input" for name in feeds if name not in {spec.name for spec in expected}]
+    for spec in expected:
+        array = feeds.get(spec.name)
+        if array is None:
+            problems.append(f"{spec.name}: missing")
+        elif (array.dtype.name, array.shape) != (spec.dtype, spec.shape):
+            problems.append(f"{spec.name}: got {array.dtype} {list(array.shape)}")
+    if problems:
+        raise BackendError(f"the graph expects {'; '.join(map(str, expected))}. Problems: {'; '.join(problems)}.")
+
+
+def check_names(file: Path, graph: Graph, inputs: set[str], outputs: set[str]) -> None:
+    """Raise unless a loaded file has the inputs and outputs that the manifest declares."""
+    for what, declared, found in (("inputs", graph.inputs, inputs), ("outputs", graph.outputs, outputs)):
+        missing = {spec.name for spec in declared} - found
+        if missing:
+            raise BackendError(f"{file} lacks the {what} {sorted(missing)} that model.json declares; it has {sorted(found)}. Export the model again.")

@@ -1,0 +1,237 @@
+"""A bundle: a folder with ``model.json`` and ONNX graphs. All that export and runtime share (docs/bundle.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgeseg.errors import BundleError
+from edgeseg.geometry import FITS, Fit
+from edgeseg.types import Label, SizeHW
+
+MANIFEST = "model.json"
+FORMAT = "edgeseg-bundle"
+FORMAT_VERSION = 1
+# History: 1 = first published layout.
+_MANIFEST_BYTES_MAX = 4_000_000
+_TENSOR_ELEMENTS_MAX = 1 << 31
+_SIDE_MAX = 16384
+_DTYPES = ("uint8", "float32", "float16", "int64", "int32", "bool")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, dtype and static shape of one graph input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} {list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX graph in one or more precisions."""
+
+    files: Mapping[str, str]
+    """Precision -> file name relative to the bundle."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    carry: Mapping[str, str] = field(default_factory=dict)
+    """Input of a later graph -> output of this one that feeds it."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a frame becomes the ``image`` input: uint8 or float32 (1, h, w, 3) BGR."""
+
+    size: SizeHW
+    dtype: str = "uint8"
+    fit: str = "stretch"
+
+    def place(self, image_hw: SizeHW) -> Fit:
+        """The placement of an image of ``image_hw`` in this input."""
+        return FITS[self.fit](image_hw, self.size)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model that is ready to run, as its manifest describes it."""
+
+    family: str
+    recipe: str
+    labels: tuple[Label, ...]
+    input: InputSpec
+    graphs: Mapping[str, Graph]
+    hashes: Mapping[str, str]
+    """File name -> SHA-256 in hexadecimal."""
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """Package -> version at export."""
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    """How near the exported graph came to the original module, as measured by the exporter."""
+    path: Path = Path()
+    """The folder it was read from."""
+
+    def file(self, graph: str, precision: str) -> Path:
+        """Absolute path of one graph in one precision.
+
+        Raises:
+            BundleError: the bundle has no such graph or precision.
+        """
+        if graph not in self.graphs:
+            raise BundleError(f"{self.path} has no graph {graph!r}, only {sorted(self.graphs)}. Export the model again.")
+        files = self.graphs[graph].files
+        if precision not in files:
+            raise BundleError(f"{self.path} has no {precision} version of graph {graph!r}, only {sorted(files)}. Export it with --precision {precision}.")
+        return self.path / files[precision]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``model.json``."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "family": self.family,
+            "recipe": self.recipe,
+            "labels": [vars(label) for label in self.labels],
+            "input": {"size": list(self.input.size), "dtype": self.input.dtype, "fit": self.input.fit},
+            "graphs": {name: _graph_json(graph) for name, graph in self.graphs.items()},
+            "hashes": dict(self.hashes),
+            "made_with": dict(self.made_with),
+            "parity": dict(self.parity),
+        }
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Read and check a bundle folder: manifest, file names, sizes and hashes.
+
+    Raises:
+        BundleError: anything in it is missing, damaged, changed, too new or points outside the folder.
+    """
+    folder = Path(path)
+    manifest = _read_manifest(folder)
+    try:
+        bundle = _from_json(manifest, folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST} is not a valid bundle manifest ({type(error).__name__}: {error}). Export the model again.") from error
+    _check_files(bundle)
+    return bundle
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _graph_json(graph: Graph) -> dict[str, Any]:
+    return {
+        "files": dict(graph.files),
+        "inputs": [_spec_json(spec) for spec in graph.inputs],
+        "outputs": [_spec_json(spec) for spec in graph.outputs],
+        "carry": dict(graph.carry),
+    }
+
+
+def _spec_json(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    file = folder / MANIFEST
+    if not folder.exists():
+        raise BundleError(f"there is no bundle at {folder}. Give the folder that 'edgeseg export' wrote.")
+    if not file.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Give the folder that 'edgeseg export' wrote.")
+    try:
+        if file.stat().st_size > _MANIFEST_BYTES_MAX:
+            raise BundleError(f"{file} is larger than {_MANIFEST_BYTES_MAX} bytes, which no manifest is. Do not use this bundle.")
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{file} cannot be read as JSON ({error}). Export the model again.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{file} is not an edgeseg manifest: its 'format' is not {FORMAT!r}.")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise BundleError(f"{file} has format_version {version!r}; a whole number from 1 is expected. Export the model again.")
+    if version > FORMAT_VERSION:
+        raise BundleError(f"{folder} has bundle format {version}, this edgeseg reads up to {FORMAT_VERSION}. Upgrade edgeseg: pip install -U edgeseg")
+    return manifest
+
+
+def _from_json(manifest: Mapping[str, Any], folder: Path) -> Bundle:
+    return Bundle(
+        family=str(manifest["family"]),
+        recipe=str(manifest["recipe"]),
+        labels=tuple(_label(entry) for entry in manifest["labels"]),
+        input=_input(manifest["input"]),
+        graphs={str(name): _graph(entry) for name, entry in manifest["graphs"].items()},
+        hashes={str(name): str(value) for name, value in manifest["hashes"].items()},
+        made_with={str(name): str(value) for name, value in manifest.get("made_with", {}).items()},
+        parity=dict(manifest.get("parity", {})),
+        path=folder,
+    )
+
+
+def _label(entry: Mapping[str, Any]) -> Label:
+    return Label(str(entry["name"]), int(entry["category_id"]), bool(entry["is_thing"]))
+
+
+def _input(entry: Mapping[str, Any]) -> InputSpec:
+    height, width = (int(side) for side in entry["size"])
+    dtype, fit = str(entry["dtype"]), str(entry["fit"])
+    if not (0 < height <= _SIDE_MAX and 0 < width <= _SIDE_MAX):
+        raise ValueError(f"input size {height}x{width} is outside 1..{_SIDE_MAX}")
+    if dtype not in ("uint8", "float32") or fit not in FITS:
+        raise ValueError(f"input dtype {dtype!r} or fit {fit!r} is unknown")
+    return InputSpec((height, width), dtype, fit)
+
+
+def _graph(entry: Mapping[str, Any]) -> Graph:
+    files = {str(precision): str(name) for precision, name in entry["files"].items()}
+    if not files:
+        raise ValueError("a graph names no file")
+    return Graph(
+        files=files,
+        inputs=tuple(_spec(spec) for spec in entry["inputs"]),
+        outputs=tuple(_spec(spec) for spec in entry["outputs"]),
+        carry={str(key): str(value) for key, value in entry.get("carry", {}).items()},
+    )
+
+
+def _spec(entry: Mapping[str, Any]) -> TensorSpec:
+    shape = tuple(int(side) for side in entry["shape"])
+    if str(entry["dtype"]) not in _DTYPES:
+        raise ValueError(f"tensor dtype {entry['dtype']!r} is not one of {', '.join(_DTYPES)}")
+    if any(side < 1 for side in shape) or math.prod(shape) > _TENSOR_ELEMENTS_MAX:
+        raise ValueError(f"tensor {entry['name']!r} has an impossible shape {list(shape)}")
+    return TensorSpec(str(entry["name"]), str(entry["dtype"]), shape)
+
+
+def _check_files(bundle: Bundle) -> None:
+    for name, graph in bundle.graphs.items():
+        for file in graph.files.values():
+            _check_file(bundle, f"graph {name!r}", file)
+
+
+def _check_file(bundle: Bundle, what: str, name: str) -> None:
+    path = bundle.path / name
+    relative = PurePosixPath(name)
+    inside = path.resolve().is_relative_to(bundle.path.resolve())
+    if relative.is_absolute() or ".." in relative.parts or "\\" in name or not inside:
+        raise BundleError(f"{bundle.path / MANIFEST} names {name!r}, which lies outside the bundle. Do not use this bundle.")
+    if not path.is_file():
+        raise BundleError(f"{what} is missing: {path} does not exist. Copy the whole bundle folder, or export the model again.")
+    if name not in bundle.hashes:
+        raise BundleError(f"{bundle.path / MANIFEST} holds no hash for {name}. Export the model again.")
+    if sha256(path) != bundle.hashes[name]:
+        raise BundleError(f"{path} was changed or damaged: its SHA-256 is not the one in {MANIFEST}. Copy the bundle again, or export the model again.")

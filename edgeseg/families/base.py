@@ -1,0 +1,28 @@
+"""What a family is: it gives meaning to a graph's outputs. It knows nothing of backends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgeseg.geometry import Fit
+from edgeseg.types import AnyArray, Instances, Panoptic
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one graph run found in one image."""
+
+    instances: Instances | None = None
+    panoptic: Panoptic | None = None
+
+
+class Family(Protocol):
+    """One kind of model output."""
+
+    name: str
+
+    def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
+        """Turn graph outputs into values in image coordinates, keeping scores strictly above the threshold."""
+        ...
