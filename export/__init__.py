@@ -1,0 +1,1 @@
+"""The workstation side: official checkpoints in, verified model bundles out (needs torch and onnx)."""

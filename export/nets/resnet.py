@@ -1,0 +1,94 @@
+"""ResNet with bottleneck blocks, some of them deformable, in YOLACT's key layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from .dcn import DeformableConv2d
+
+_EXPANSION = 4
+
+
+def _batch_norm_conv(in_channels: int, out_channels: int, stride: int = 1, kernel_size: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (the strided one), 1x1, plus the shortcut."""
+
+    def __init__(self, in_channels: int, width: int, stride: int, deformable: bool) -> None:
+        super().__init__()
+        out_channels = width * _EXPANSION
+        self.conv1 = _batch_norm_conv(in_channels, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = DeformableConv2d(width, width, stride) if deformable else _batch_norm_conv(width, width, stride, 3)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = _batch_norm_conv(width, out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(_batch_norm_conv(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 4 * width, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        out: Tensor = self.relu(self.bn3(self.conv3(x)) + shortcut)
+        return out
+
+
+def _is_deformable(block: int, blocks: int, dcn_blocks: int, interval: int) -> bool:
+    """The placement rule of YOLACT++: the last `dcn_blocks` blocks of a stage, every `interval`-th counted from its start."""
+    return block + dcn_blocks >= blocks and block % interval == 0
+
+
+class ResNet(nn.Module):
+    """The trunk up to the last selected stage.
+
+    `blocks`: bottlenecks per stage. `dcn_blocks`: how many of each stage may be deformable; empty = none.
+    `selected`: the stages (from 0) to return.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[int],
+        selected: Sequence[int],
+        base_width: int = 64,
+        dcn_blocks: Sequence[int] = (),
+        dcn_interval: int = 1,
+    ) -> None:
+        super().__init__()
+        self.selected = tuple(selected)
+        self.channels = tuple(base_width * _EXPANSION * 2**stage for stage in selected)
+        self.conv1 = nn.Conv2d(3, base_width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base_width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layers = nn.ModuleList()
+        in_channels = base_width
+        for stage, count in enumerate(blocks):
+            width = base_width * 2**stage
+            dcn = dcn_blocks[stage] if dcn_blocks else 0
+            stage_blocks = []
+            for block in range(count):
+                stride = 2 if block == 0 and stage > 0 else 1
+                stage_blocks.append(Bottleneck(in_channels, width, stride, _is_deformable(block, count, dcn, dcn_interval)))
+                in_channels = width * _EXPANSION
+            self.layers.append(nn.Sequential(*stage_blocks))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) normalised RGB -> the selected stages' maps, finest first."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+        maps = []
+        for stage, layer in enumerate(self.layers):
+            x = layer(x)
+            if stage in self.selected:
+                maps.append(x)
+        return tuple(maps)
