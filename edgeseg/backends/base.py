@@ -58,6 +58,7 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """``run`` with feeds that are known to fit."""
 
     @abc.abstractmethod
     def close(self) -> None:
