@@ -1,1 +1,58 @@
+"""edgeseg: instance and panoptic segmentation of live video on edge devices.
 
+    import edgeseg
+
+    model = edgeseg.load("bundle")
+    result = model(image_bgr)
+"""
+
+from __future__ import annotations
+
+from edgeseg.data import demo_bundle
+from edgeseg.errors import (
+    BackendError,
+    BundleError,
+    CheckpointError,
+    EdgesegError,
+    EvaluationError,
+    ExportError,
+    MissingDependencyError,
+    SinkError,
+    SourceError,
+    UsageError,
+)
+from edgeseg.model import Model, load
+from edgeseg.pipeline import Pipeline, Summary, run, stream
+from edgeseg.sources import open_source
+from edgeseg.types import Frame, Instances, Label, Panoptic, Result, Segment, Step, Tick
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "BundleError",
+    "CheckpointError",
+    "EdgesegError",
+    "EvaluationError",
+    "ExportError",
+    "Frame",
+    "Instances",
+    "Label",
+    "MissingDependencyError",
+    "Model",
+    "Panoptic",
+    "Pipeline",
+    "Result",
+    "Segment",
+    "SinkError",
+    "SourceError",
+    "Step",
+    "Summary",
+    "Tick",
+    "UsageError",
+    "demo_bundle",
+    "load",
+    "open_source",
+    "run",
+    "stream",
+]

@@ -34,6 +34,7 @@ class Session(abc.ABC):
         self.graph = graph
         self.runs_on = runs_on
         """Where it runs, in words: device, precision, threads."""
+        self._closed = False
 
     def __enter__(self) -> Session:
         return self
@@ -53,16 +54,23 @@ class Session(abc.ABC):
         Raises:
             BackendError: the feeds do not fit the graph, the session is closed, or the run failed.
         """
+        if self._closed:
+            raise BackendError("the session is closed; open the model again")
         check_feeds(self.graph.inputs, feeds)
         return self._run(feeds)
+
+    def close(self) -> None:
+        """Free what the backend holds. Calling it twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._release()
 
     @abc.abstractmethod
     def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """``run`` with feeds that are known to fit."""
 
     @abc.abstractmethod
-    def close(self) -> None:
-        """Free what the backend holds. Calling it twice is fine."""
+    def _release(self) -> None: ...
 
 
 class Backend(Protocol):

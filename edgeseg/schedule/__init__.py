@@ -1,1 +1,28 @@
+"""The table of schedules: pure functions from what is known of a frame to how much work it gets."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from edgeseg.errors import UsageError
+from edgeseg.schedule.every import every
+from edgeseg.types import Step, Tick
+
+__all__ = ["SCHEDULES", "Policy", "schedule"]
+
+Policy: TypeAlias = Callable[[Tick], Step]
+SCHEDULES: dict[str, Callable[[str], Policy]] = {"every": every}
+"""Name -> maker; the maker gets what follows the colon in ``name:argument``."""
+
+
+def schedule(text: str) -> Policy:
+    """The policy that ``--schedule`` names.
+
+    Raises:
+        UsageError: there is no such schedule, or its argument is wrong.
+    """
+    name, _, argument = text.partition(":")
+    if name not in SCHEDULES:
+        raise UsageError(f"there is no schedule {text!r}; choose one of {', '.join(SCHEDULES)}")
+    return SCHEDULES[name](argument)

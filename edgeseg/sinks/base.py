@@ -11,6 +11,9 @@ from edgeseg.types import Frame, Result
 class Sink(abc.ABC):
     """A place for results. A context manager; leaving it with an error still closes what was written so far."""
 
+    wants_stop: bool = False
+    """Set by a sink when the person watching wants the run to end."""
+
     def __enter__(self) -> Sink:
         return self
 

@@ -1,0 +1,68 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeseg.backends.base import Probe, Session, check_names
+from edgeseg.bundle import Graph
+from edgeseg.errors import BackendError, MissingDependencyError
+from edgeseg.types import AnyArray
+
+PROVIDER = "CPUExecutionProvider"
+REMEDY = "pip install 'edgeseg[cpu]'"
+
+
+def _library() -> Any:
+    return importlib.import_module("onnxruntime")
+
+
+class OnnxRuntime:
+    """Runs graphs with ONNX Runtime's own CPU kernels, in the precision that the file holds."""
+
+    name = "onnxruntime"
+
+    def probe(self) -> Probe:
+        """See `edgeseg.backends.base.Backend`."""
+        try:
+            library = _library()
+        except ImportError as error:
+            return Probe(False, detail=str(error), remedy=REMEDY)
+        providers = ", ".join(name.removesuffix("ExecutionProvider") for name in library.get_available_providers())
+        return Probe(True, library.__version__, f"CPU (this build also lists: {providers})")
+
+    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:
+        """See `edgeseg.backends.base.Backend`."""
+        try:
+            library = _library()
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("onnxruntime", "cpu", error) from error
+        options = library.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or 0
+        try:
+            handle = library.InferenceSession(str(file), options, providers=[PROVIDER])
+        except (RuntimeError, ValueError) as error:
+            raise BackendError(f"ONNX Runtime {library.__version__} cannot load {file}: {error}") from error
+        check_names(file, graph, {i.name for i in handle.get_inputs()}, {o.name for o in handle.get_outputs()})
+        return _OnnxRuntimeSession(graph, f"CPU, {precision}, {threads or 'all'} threads", handle)
+
+
+class _OnnxRuntimeSession(Session):
+    def __init__(self, graph: Graph, runs_on: str, handle: Any) -> None:
+        super().__init__(graph, runs_on)
+        self._handle = handle
+        self._fetch = [spec.name for spec in graph.outputs]
+
+    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        try:
+            arrays = self._handle.run(self._fetch, dict(feeds))
+        except RuntimeError as error:
+            raise BackendError(f"ONNX Runtime failed while running the graph: {error}") from error
+        return dict(zip(self._fetch, arrays, strict=True))
+
+    def _release(self) -> None:
+        self._handle = None

@@ -1,0 +1,76 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeseg.backends.base import Probe, Session, check_names
+from edgeseg.bundle import Graph
+from edgeseg.errors import BackendError, MissingDependencyError
+from edgeseg.types import AnyArray
+
+DEVICE = "CPU"
+REMEDY = "pip install 'edgeseg[cpu]'"
+INFERENCE_PRECISION = {"fp32": "f32"}
+"""What OpenVINO is told to compute in. Left alone it would use bfloat16 on CPUs that have it."""
+
+
+def _library() -> Any:
+    return importlib.import_module("openvino")
+
+
+class OpenVino:
+    """Runs graphs with OpenVINO's CPU plugin, in exactly the precision asked for."""
+
+    name = "openvino"
+
+    def probe(self) -> Probe:
+        """See `edgeseg.backends.base.Backend`."""
+        try:
+            library = _library()
+        except ImportError as error:
+            return Probe(False, detail=str(error), remedy=REMEDY)
+        core = library.Core()
+        if DEVICE not in core.available_devices:
+            return Probe(False, library.__version__, f"no {DEVICE} plugin, only {core.available_devices}", REMEDY)
+        return Probe(True, library.__version__, f"CPU: {core.get_property(DEVICE, 'FULL_DEVICE_NAME')}")
+
+    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:
+        """See `edgeseg.backends.base.Backend`."""
+        try:
+            library = _library()
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("openvino", "cpu", error) from error
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": INFERENCE_PRECISION.get(precision, "f32")}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            compiled = library.Core().compile_model(str(file), DEVICE, settings)
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO {library.__version__} cannot load {file}: {error}") from error
+        check_names(file, graph, _names(compiled.inputs), _names(compiled.outputs))
+        return _OpenVinoSession(graph, f"CPU, {precision}, {threads or 'all'} threads", compiled.create_infer_request())
+
+
+def _names(ports: list[Any]) -> set[str]:
+    return {name for port in ports for name in port.get_names()}
+
+
+class _OpenVinoSession(Session):
+    def __init__(self, graph: Graph, runs_on: str, request: Any) -> None:
+        super().__init__(graph, runs_on)
+        self._request = request
+
+    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        try:
+            self._request.infer(dict(feeds), share_inputs=True)
+            # Copies: the request's own buffers are overwritten by the next run.
+            return {spec.name: self._request.get_tensor(spec.name).data.copy() for spec in self.graph.outputs}
+        except RuntimeError as error:
+            raise BackendError(f"OpenVINO failed while running the graph: {error}") from error
+
+    def _release(self) -> None:
+        self._request = None

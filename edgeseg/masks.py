@@ -1,0 +1,163 @@
+"""Soft low-resolution masks that become pixels only when asked, only inside their window; COCO run-length code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeseg.types import AnyArray, BoolArray, F32Array, I64Array, Rle, SizeHW
+
+THRESHOLD = np.float32(0.5)
+_RLE_GROUP_BITS = 5
+_RLE_GROUPS_MAX = 13
+
+
+@dataclass(frozen=True)
+class SoftMask:
+    """One mask as a small grid of values that covers a rectangle of the image."""
+
+    values: F32Array
+    """float32 (h, w) in 0..1. Beyond the grid the border value goes on."""
+    rectangle: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in image pixels: the area that the grid's cells cover."""
+    window: tuple[int, int, int, int]
+    """x1, y1, x2, y2 in whole pixels inside the image: outside it the mask is empty."""
+
+
+@dataclass(frozen=True)
+class SoftMasks:
+    """N soft masks of one image. A pixel belongs to a mask when the bilinear value at its centre is above 0.5."""
+
+    masks: tuple[SoftMask, ...]
+    image_hw: SizeHW
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def select(self, index: AnyArray) -> SoftMasks:
+        """The masks named by an integer or boolean index."""
+        chosen = np.arange(len(self.masks))[index]
+        return SoftMasks(tuple(self.masks[i] for i in chosen), self.image_hw)
+
+    def crop(self, i: int) -> tuple[int, int, BoolArray]:
+        """``(y, x, bool (h, w))``: mask ``i`` inside its window."""
+        mask = self.masks[i]
+        x1, y1, x2, y2 = mask.window
+        return y1, x1, sample(mask) > THRESHOLD
+
+    def paste(self, i: int) -> BoolArray:
+        """Mask ``i`` as bool (H, W)."""
+        y, x, inside = self.crop(i)
+        full = np.zeros(self.image_hw, bool)
+        full[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+        return full
+
+    def rle(self, i: int) -> Rle:
+        """Mask ``i`` as COCO run-length code; the image-size mask is never built."""
+        return encode_rle(*self.crop(i), self.image_hw)
+
+
+def sample(mask: SoftMask) -> F32Array:
+    """Bilinear values (half-pixel centres, align_corners=False) at the centres of the window's pixels, float32."""
+    x1, y1, x2, y2 = mask.window
+    left, top, right, bottom = mask.rectangle
+    rows = _interpolation(np.arange(y1, y2), top, bottom, mask.values.shape[0])
+    columns = _interpolation(np.arange(x1, x2), left, right, mask.values.shape[1])
+    values: F32Array = rows @ (mask.values @ columns.T)
+    return values
+
+
+def _interpolation(pixels: I64Array, low: float, high: float, cells: int) -> F32Array:
+    """Matrix (pixels, cells) of the two bilinear weights that every pixel has along one axis."""
+    weights = np.zeros((len(pixels), cells), np.float32)
+    if not len(pixels):
+        return weights
+    position = (pixels + 0.5 - low) * (cells / (high - low)) - 0.5
+    position = np.clip(position, 0, cells - 1)
+    first = np.minimum(position.astype(np.int64), max(cells - 2, 0))
+    fraction = (position - first).astype(np.float32)
+    index = np.arange(len(pixels))
+    weights[index, first] = 1 - fraction
+    if cells > 1:
+        weights[index, first + 1] = fraction
+    return weights
+
+
+def grid_mask(values: F32Array, start_xy: tuple[int, int], grid_hw: SizeHW, image_hw: SizeHW) -> SoftMask:
+    """A mask known on a window of a coarse grid that covers the whole image; zero in all other cells.
+
+    Args:
+        values: float32 (h, w), the window's cells.
+        start_xy: column and row of its first cell.
+        grid_hw: size of the whole grid.
+        image_hw: size of the image that the grid covers.
+    """
+    column, row = start_xy
+    rows, columns = values.shape
+    cell_x, cell_y = image_hw[1] / grid_hw[1], image_hw[0] / grid_hw[0]
+    # One ring of zero cells, so that values fall off across the window's border as they do in the full grid;
+    # not at the picture's edge, where bilinear resizing repeats the last cell.
+    left, top = int(column > 0), int(row > 0)
+    right, bottom = int(column + columns < grid_hw[1]), int(row + rows < grid_hw[0])
+    rectangle = ((column - left) * cell_x, (row - top) * cell_y, (column + columns + right) * cell_x, (row + rows + bottom) * cell_y)
+    # A pixel can only exceed 0.5 when most of its weight lies on the window's cells, so its centre is inside them.
+    x1, x2 = _pixels_between(column * cell_x, (column + columns) * cell_x, image_hw[1])
+    y1, y2 = _pixels_between(row * cell_y, (row + rows) * cell_y, image_hw[0])
+    if rows == 0 or columns == 0:
+        return SoftMask(np.zeros((1, 1), np.float32), (0.0, 0.0, 1.0, 1.0), (0, 0, 0, 0))
+    return SoftMask(np.pad(values, ((top, bottom), (left, right))), rectangle, (x1, y1, x2, y2))
+
+
+def _pixels_between(low: float, high: float, side: int) -> tuple[int, int]:
+    first, last = int(np.floor(low)), int(np.ceil(high))
+    return min(max(first, 0), side), min(max(last, 0), side)
+
+
+def encode_rle(y: int, x: int, inside: BoolArray, image_hw: SizeHW) -> Rle:
+    """COCO run-length code of a mask that is ``inside`` (h, w) with its top left at (x, y), and empty elsewhere."""
+    height, width = image_hw
+    bounds = _run_bounds(y, x, inside, height)
+    counts = np.diff(bounds, prepend=0)
+    # Runs alternate from zeros to ones; the last run of zeros is left out when the mask ends with the image.
+    if len(bounds) == 0 or bounds[-1] < height * width:
+        counts = np.append(counts, height * width - (bounds[-1] if len(bounds) else 0))
+    return Rle(size=[height, width], counts=_compress(counts))
+
+
+def _run_bounds(y: int, x: int, inside: BoolArray, height: int) -> I64Array:
+    """Column-major positions in the whole image at which runs of ones start and end, in turn."""
+    padded = np.zeros((inside.shape[1], inside.shape[0] + 1), np.int8)
+    padded[:, :-1] = inside.T
+    # The zero behind every column separates it from the next, so one difference over the flat array finds all ends.
+    changes = np.flatnonzero(np.diff(padded.ravel(), prepend=np.int8(0)))
+    column, row = np.divmod(changes, inside.shape[0] + 1)
+    bounds: I64Array = (column + x) * height + row + y
+    # A run that reaches the bottom goes on at the top of the next column: drop the seam.
+    seam = np.flatnonzero(bounds[1:-1:2] == bounds[2::2]) * 2 + 1 if len(bounds) > 2 else np.zeros(0, np.int64)
+    return np.delete(bounds, np.concatenate([seam, seam + 1]))
+
+
+def _compress(counts: AnyArray) -> str:
+    """COCO's text form (cocoapi maskApi.c, rleToString): differences to the last but one count, five bits a character."""
+    values = counts.astype(np.int64)
+    values[3:] -= counts[1:-2]
+    characters = np.zeros((len(values), _RLE_GROUPS_MAX), np.uint8)
+    used = np.zeros((len(values), _RLE_GROUPS_MAX), bool)
+    open_ = np.ones(len(values), bool)
+    for group in range(_RLE_GROUPS_MAX):
+        low = values & 31
+        values = values >> _RLE_GROUP_BITS
+        more = np.where(low & 16, values != -1, values != 0)
+        characters[:, group] = low + 32 * more + 48
+        used[:, group] = open_
+        open_ = open_ & more
+        if not open_.any():
+            break
+    return characters[used].tobytes().decode("ascii")
+
+
+def empty_masks(image_hw: SizeHW) -> SoftMasks:
+    """No masks at all, for an image of that size."""
+    return SoftMasks((), image_hw)
+
