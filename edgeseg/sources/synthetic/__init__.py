@@ -1,0 +1,10 @@
+"""Synthetic video with exact ground truth: moving textured shapes in front of a landscape, for training, tests and the demo."""
+
+from __future__ import annotations
+
+from edgeseg.sources.synthetic.config import SceneConfig, parse
+from edgeseg.sources.synthetic.scene import Scene
+from edgeseg.sources.synthetic.source import SyntheticSource
+from edgeseg.sources.synthetic.truth import SceneTruth
+
+__all__ = ["Scene", "SceneConfig", "SceneTruth", "SyntheticSource", "parse"]

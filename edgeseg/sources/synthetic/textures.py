@@ -1,0 +1,45 @@
+"""Texture as two parts: a field of 0..1 over the pixels and a ramp of 256 colours that gives it its look."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+
+import numpy as np
+
+from edgeseg.opencv import opencv
+from edgeseg.types import F32Array, SizeHW, U8Array
+
+Colour = tuple[float, float, float]
+"""Hue in turns, saturation and value, each 0..1."""
+
+
+def noise(rng: np.random.Generator, size_hw: SizeHW, cell_hw: tuple[float, float], octaves: int = 1) -> F32Array:
+    """Smooth noise float32 (H, W), about 0..1; ``cell_hw`` is the size of its coarsest blobs in pixels."""
+    cv2 = opencv()
+    height, width = size_hw
+    total = np.zeros(size_hw, np.float32)
+    weights = [0.5**octave for octave in range(octaves)]
+    for octave, weight in enumerate(weights):
+        cells = [max(cell / 2**octave, 1.0) for cell in cell_hw]
+        grid = rng.random((math.ceil(height / cells[0]) + 3, math.ceil(width / cells[1]) + 3), np.float32)
+        # An affine warp instead of a resize: the cells keep their size whatever the picture's side.
+        step = np.array([[1 / cells[1], 0, 1], [0, 1 / cells[0], 1]])
+        field = cv2.warpAffine(grid, step, (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+        total = cv2.scaleAdd(field, weight / sum(weights), total)
+    return total
+
+
+def ramp(*colours: Colour) -> U8Array:
+    """uint8 (256, 3) BGR that runs evenly through the given colours."""
+    stops = np.array([colorsys.hsv_to_rgb(h % 1, min(max(s, 0), 1), min(max(v, 0), 1))[::-1] for h, s, v in colours])
+    at = np.linspace(0, len(colours) - 1, 256)
+    channels = [np.interp(at, np.arange(len(colours)), stops[:, channel]) for channel in range(3)]
+    return np.asarray(np.rint(255 * np.stack(channels, axis=1)), np.uint8)
+
+
+def lab(bgr: U8Array) -> F32Array:
+    """CIE L*a*b* float32 (..., 3) of BGR colours uint8 (..., 3): distances in it are contrasts as people see them."""
+    flat = bgr.reshape(1, -1, 3).astype(np.float32) / 255
+    found: F32Array = opencv().cvtColor(flat, opencv().COLOR_BGR2LAB).reshape(bgr.shape)
+    return found
