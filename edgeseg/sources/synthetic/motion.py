@@ -145,6 +145,6 @@ class Path:
 
 def _exits(anchor: tuple[float, float], direction: tuple[float, float], half: tuple[float, float]) -> tuple[float, float]:
     """How far it is from ``anchor`` to the border of a centred rectangle, against and along ``direction``."""
-    steps = [(side - math.copysign(1, d) * a) / abs(d) for a, d, side in zip(anchor, direction, half, strict=True) if abs(d) > 1e-9]
-    back = [(side + math.copysign(1, d) * a) / abs(d) for a, d, side in zip(anchor, direction, half, strict=True) if abs(d) > 1e-9]
-    return min(back), min(steps)
+    ahead = [(side - math.copysign(at, at * d)) / max(abs(d), 1e-9) for at, d, side in zip(anchor, direction, half, strict=True)]
+    behind = [(side + math.copysign(at, at * d)) / max(abs(d), 1e-9) for at, d, side in zip(anchor, direction, half, strict=True)]
+    return min(behind), min(ahead)

@@ -21,12 +21,12 @@ def noise(rng: np.random.Generator, size_hw: SizeHW, cell_hw: tuple[float, float
     total = np.zeros(size_hw, np.float32)
     weights = [0.5**octave for octave in range(octaves)]
     for octave, weight in enumerate(weights):
-        cells = [max(cell / 2**octave, 1.0) for cell in cell_hw]
-        grid = rng.random((math.ceil(height / cells[0]) + 3, math.ceil(width / cells[1]) + 3), np.float32)
-        # An affine warp instead of a resize: the cells keep their size whatever the picture's side.
-        step = np.array([[1 / cells[1], 0, 1], [0, 1 / cells[0], 1]])
-        field = cv2.warpAffine(grid, step, (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-        total = cv2.scaleAdd(field, weight / sum(weights), total)
+        cell_h, cell_w = (max(cell / 2**octave, 1.0) for cell in cell_hw)
+        rows, columns = math.ceil(height / cell_h) + 1, math.ceil(width / cell_w) + 1
+        # Whole cells are drawn and the rest is cut off, so that cells have the same size whatever the picture's side.
+        drawn = (math.ceil(columns * cell_w), math.ceil(rows * cell_h))
+        field = cv2.resize(rng.random((rows, columns), np.float32), drawn, interpolation=cv2.INTER_CUBIC)
+        total = cv2.scaleAdd(np.ascontiguousarray(field[:height, :width]), weight / sum(weights), total)
     return total
 
 
