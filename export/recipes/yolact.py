@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeseg.types import Label
+from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 
 from ..nets.config import BackboneSpec, YolactConfig
 from .labels import COCO, PASCAL, YOUTUBE_VIS
@@ -27,15 +27,17 @@ _YOUTUBE_VIS = replace(_BASE, name="yolact_edge_youtubevis", labels=YOUTUBE_VIS)
 
 _DEMO = YolactConfig(
     "yolact_demo",
-    tuple(Label(name, number) for number, name in enumerate(("disc", "box", "triangle", "star"), start=1)),
+    tuple(label for label in SYNTHETIC_LABELS if label.is_thing),
     BackboneSpec("resnet", selected=(1, 2, 3), blocks=(2, 2, 3, 2), base_width=16),
-    size=256,
-    scales=((24.0,), (48.0,), (96.0,), (160.0,), (224.0,)),
+    size=320,
+    scales=((20.0,), (40.0,), (80.0,), (150.0,), (240.0,)),
+    square_anchors=False,
     fpn_channels=64,
     proto_channels=64,
     head_channels=64,
     mask_dim=16,
 )
+"""The net that ships with edgeseg; trained by ``python -m export.training``."""
 
 CONFIGS: tuple[YolactConfig, ...] = (
     _BASE,

@@ -21,7 +21,7 @@ HELD_OUT_FIRST_SEED = 900_000
 SCENES_PER_ROUND = 16
 BATCHES_PER_ROUND = 4
 FRAME_COUNT = 120
-SIZES_HW: tuple[SizeHW, ...] = ((360, 640), (288, 512), (256, 256), (300, 400))
+SIZES_HW: tuple[SizeHW, ...] = ((256, 456), (288, 512), (320, 320), (288, 384))
 SLIVER = 0.15
 """Objects of which less than this fraction is visible are neither wanted nor punished."""
 

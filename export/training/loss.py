@@ -45,6 +45,9 @@ def match(target: Target, priors: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         ``labels`` int64 (P,): class, 0 background, -1 neither; ``owner`` int64 (P,): index of the object.
     """
+    if not len(target.boxes):
+        nothing = torch.zeros(len(priors), dtype=torch.int64)
+        return nothing, nothing
     corners = torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
     iou = box_iou(target.boxes, corners)
     best, owner = iou.max(dim=0)
@@ -90,7 +93,7 @@ def mask_loss(proto: Tensor, coefficients: Tensor, owner: Tensor, target: Target
 def semantic_loss(logits: Tensor, target: Target) -> Tensor:
     """Per-pixel, per-class binary cross entropy of the auxiliary head on P3. logits (C - 1, h, w)."""
     truth = torch.zeros_like(logits)
-    small = F.adaptive_avg_pool2d(target.masks[None], logits.shape[1:])[0]
+    small = target.masks if not len(target.masks) else F.adaptive_avg_pool2d(target.masks[None], logits.shape[1:])[0]
     for mask, label in zip(small, target.classes, strict=True):
         truth[label - 1] = torch.maximum(truth[label - 1], (mask > 0.5).float())
     return F.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / logits[0].numel()
