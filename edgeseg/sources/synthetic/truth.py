@@ -108,7 +108,8 @@ def visible_boxes(rows_map: U8Array, layers: list[Layer]) -> tuple[F32Array, I32
     cv2 = opencv()
     boxes, counts = np.zeros((len(layers), 4), np.float32), np.zeros(len(layers), np.int32)
     for number, layer in enumerate(layers):
-        seen = cv2.compare(rows_map[layer.window], number + 1, cv2.CMP_EQ)
+        # Not cv2.compare: it takes a window of four pixels for a scalar.
+        seen = (rows_map[layer.window] == number + 1).view(np.uint8)
         counts[number] = cv2.countNonZero(seen)
         x, y, width, height = cv2.boundingRect(seen)
         boxes[number] = (layer.x + x, layer.y + y, layer.x + x + width, layer.y + y + height)
