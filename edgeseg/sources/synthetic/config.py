@@ -21,9 +21,9 @@ class SceneConfig:
     """(height, width) of the pictures in pixels."""
     frame_count: int = 120
     fps: float = 30.0
-    min_objects: int = 5
-    max_objects: int = 12
-    """The number of moving objects is drawn between the two; more than half of them are in the picture at a time."""
+    min_objects: int = 4
+    max_objects: int = 10
+    """The number of moving objects is drawn between the two; about three quarters of them are in the picture at a time."""
     noise: float = 4.0
     """Strongest sensor noise that a scene may draw: standard deviation in grey levels."""
     blur: float = 0.003

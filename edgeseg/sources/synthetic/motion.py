@@ -81,9 +81,9 @@ def visible_extent(image_hw: SizeHW, nearness: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Path:
-    """An object that crosses the scene along a swaying line, again and again, while it turns and breathes.
+    """An object that turns and breathes while it roams about one place, or crosses the scene along a swaying line.
 
-    Each crossing (lap) begins and ends out of sight, so it counts as a new object.
+    Crossings repeat. Each of them (a lap) begins and ends out of sight, so it counts as a new object.
     """
 
     start: tuple[float, float]
@@ -91,13 +91,16 @@ class Path:
     length: float
     """From one end of the line to the other, world units."""
     speed: float
-    """World units a second."""
+    """World units a second; 0 for an object that roams."""
     offset: float
     """Where on the line the object is at time 0."""
     radius: float
     aspect: float
     """Width over height in the object's own axes."""
+    drift: Wave
+    """Swing along the line; an object that crosses has none."""
     sway: Wave
+    """Swing across the line."""
     spin: float
     """Radians a second."""
     rock: Wave
@@ -106,22 +109,24 @@ class Path:
     @classmethod
     def draw(cls, rng: np.random.Generator, radius: float, extent: tuple[float, float]) -> Path:
         """A random line through the middle part of a scene of half size ``extent`` (x, y)."""
-        sway = Wave.draw(rng, 0.06, (2, 6))
+        roams = rng.random() < 0.5
+        drift = Wave.draw(rng, 0.3 if roams else 0.0, (6, 14))
+        sway = Wave.draw(rng, 0.15 if roams else 0.06, (3, 8))
         breathe = Wave.draw(rng, 0.14, (2, 7))
         heading = rng.uniform(0, 2 * math.pi)
         direction = (math.cos(heading), math.sin(heading))
         margin = REACH * radius * (1 + breathe.amplitude) + sway.amplitude
-        anchor = (rng.uniform(-0.65, 0.65) * extent[0], rng.uniform(-0.65, 0.65) * extent[1])
+        anchor = (rng.uniform(-0.6, 0.6) * extent[0], rng.uniform(-0.6, 0.6) * extent[1])
         before, after = _exits(anchor, direction, (extent[0] + margin, extent[1] + margin))
-        slow = rng.random() < 0.2
         return cls(
             start=(anchor[0] - before * direction[0], anchor[1] - before * direction[1]),
             direction=direction,
             length=before + after,
-            speed=rng.uniform(0.01, 0.04) if slow else rng.uniform(0.06, 0.32),
-            offset=rng.uniform(0, before + after),
+            speed=0.0 if roams else rng.uniform(0.06, 0.32),
+            offset=before if roams else rng.uniform(0, before + after),
             radius=radius,
             aspect=rng.uniform(0.85, 1.15),
+            drift=drift,
             sway=sway,
             spin=rng.uniform(-0.9, 0.9),
             rock=Wave.draw(rng, 0.35, (2, 6)),
@@ -134,7 +139,7 @@ class Path:
 
     def matrix(self, time_s: float) -> F64Array:
         """float64 (3, 3): the object's unit circle to world."""
-        along = (self.offset + self.speed * time_s) % self.length
+        along = (self.offset + self.speed * time_s) % self.length + self.drift.at(time_s)
         across = self.sway.at(time_s)
         x = self.start[0] + along * self.direction[0] - across * self.direction[1]
         y = self.start[1] + along * self.direction[1] + across * self.direction[0]
