@@ -23,8 +23,8 @@ class DeformableConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.conv_offset_mask = nn.Conv2d(in_channels, 3 * kernel_size**2, kernel_size, stride, self.padding)
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.conv_offset_mask.weight)
-        nn.init.zeros_(self.conv_offset_mask.bias)
+        for parameter in self.conv_offset_mask.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float -> (B, out_channels, ceil(H / stride), ceil(W / stride)) float."""

@@ -1,0 +1,198 @@
+"""Official weight files -> nets: read without running code, and complete or not at all."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from edgeseg.errors import CheckpointError
+
+from .nets.config import YolactConfig
+from .nets.yolact import Yolact
+from .recipes import RECIPES
+
+# Ten times the largest official file; what is above it is not one of these nets.
+_MAX_BYTES = 2 * 1024**3
+_LISTED = 8
+_DOWNSAMPLE_LAYERS = 2
+_WRAPPERS = ("state_dict", "model")
+# What torch's reader raises on damaged files.
+_READ_ERRORS = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+_BATCH_COUNTER = "num_batches_tracked"
+_PER_CLASS = re.compile(r"^(prediction_layers\.0\.conf_layer|semantic_seg_conv|maskiou_net\.maskiou_net\.10)\.")
+
+
+def load_checkpoint(path: str | Path, config: YolactConfig) -> Yolact:
+    """The net of `config` with the weights of the state-dict file at `path`, float32, on the CPU, in evaluation mode.
+
+    YOLACT's and YolactEdge's key names are both understood. Raises CheckpointError, naming every kind of difference, unless the
+    file holds exactly this net.
+    """
+    path = Path(path)
+    state = _canonical(_unwrapped(_read(path), path), path)
+    with torch.device("meta"):
+        net = Yolact(config)
+    wanted = _shapes(net.state_dict())
+    _require_fit(state, wanted, config, path)
+    net.load_state_dict({name: _number(name, state, path) for name in wanted}, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def _read(path: Path) -> object:
+    """Whatever the file holds, unpickled by torch's restricted reader."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; give the path of a .pth file with the weights")
+    try:
+        _require_size(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except _READ_ERRORS as error:
+        refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global)[ :]+([\w.]+)", str(error))
+        if refused:
+            raise CheckpointError(
+                f"{path}: refused, because besides weights it holds Python objects ({refused[1] or refused[2]}) that could run code when "
+                "loaded. Ask its author for the bare state dict: torch.save(net.state_dict(), ...)"
+            ) from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a PyTorch weights file; it is damaged, cut short or something else. Download or copy it again"
+        ) from error
+
+
+def _require_size(path: Path) -> None:
+    """Refuse what would fill the memory, packed files included."""
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    if size > _MAX_BYTES:
+        raise CheckpointError(f"{path}: {size / 1024**3:.1f} GiB is too large for a weights file of any recipe")
+
+
+def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
+    """The state dict itself, out of a training checkpoint or a DataParallel net if need be."""
+    if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
+        content = inner[0] if len(inner) == 1 else content
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict (parameter names with their tensors)")
+    state = {str(name): value for name, value in content.items()}
+    others = [name for name, value in state.items() if not isinstance(value, Tensor) or value.layout != torch.strided]
+    if others or not state:
+        found = f"also holds {_listing(others)}" if others else "is empty"
+        raise CheckpointError(f"{path}: is not a state dict (parameter names with their dense tensors): it {found}")
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def _canonical(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """YolactEdge's split pyramid under YOLACT's names, without the leftovers that old files carry."""
+    renamed: dict[str, Tensor] = {}
+    for name, value in state.items():
+        canonical = re.sub(r"^fpn_phase_[12]\.", "fpn.", name)
+        extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", canonical)
+        if extra_level and int(extra_level[1]) >= _DOWNSAMPLE_LAYERS:
+            continue
+        if canonical.startswith("backbone.layer") and not canonical.startswith("backbone.layers"):
+            continue
+        if canonical in renamed:
+            raise CheckpointError(f"{path}: holds {canonical} twice, under YOLACT's and under YolactEdge's name; it mixes two nets")
+        renamed[canonical] = value
+    return renamed
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+class _Differences(NamedTuple):
+    """How a file departs from a net."""
+
+    missing: list[str]
+    unexpected: list[str]
+    misshaped: list[str]
+
+    @classmethod
+    def between(cls, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> _Differences:
+        """Files saved by old versions of PyTorch may lack the batch counters."""
+        return cls(
+            [name for name in wanted if name not in found and not name.endswith(_BATCH_COUNTER)],
+            [name for name in found if name not in wanted],
+            [name for name, shape in found.items() if wanted.get(name, shape) != shape],
+        )
+
+    def only_classes(self) -> bool:
+        """Whether the class count explains all of them."""
+        return bool(self.misshaped) and not self.missing and not self.unexpected and all(_PER_CLASS.match(name) for name in self.misshaped)
+
+
+def _require_fit(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], config: YolactConfig, path: Path) -> None:
+    found = _shapes(state)
+    differences = _Differences.between(found, wanted)
+    if not any(differences):
+        return
+    advice = _fitting_recipes(found)
+    if differences.only_classes():
+        classes = found["semantic_seg_conv.weight"][0] + 1
+        labels = f"give its {classes - 1} class names, in training order, with --labels"
+        raise CheckpointError(
+            f"{path}: the checkpoint has {classes} classes incl. background, the recipe {config.name} with its labels has "
+            f"{config.num_classes}. {f'{advice}, or {labels}' if advice else labels.capitalize()}"
+        )
+    reshaped = [f"{name} is {found[name]} in the file and {wanted[name]} in the net" for name in differences.misshaped]
+    kinds = {"missing": differences.missing, "unexpected": differences.unexpected, "of another shape": reshaped}
+    listed = "; ".join(f"{len(names)} {kind} ({_listing(names)})" for kind, names in kinds.items() if names)
+    raise CheckpointError(f"{path}: does not fit the recipe {config.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
+
+
+def _fitting_recipes(found: Mapping[str, tuple[int, ...]]) -> str:
+    """A sentence that names the recipes whose nets the file holds; empty when there are none."""
+    fitting = []
+    for name, config in RECIPES.items():
+        with torch.device("meta"):
+            wanted = _shapes(Yolact(config).state_dict())
+        if not any(_Differences.between(found, wanted)):
+            fitting.append(name)
+    if not fitting:
+        return ""
+    return f"It fits the recipe {fitting[0]}: use that" if len(fitting) == 1 else f"It fits these recipes: {', '.join(fitting)}"
+
+
+def _number(name: str, state: Mapping[str, Tensor], path: Path) -> Tensor:
+    """One entry as the net holds it: finite float32, or a batch counter, which old files lack."""
+    if name.endswith(_BATCH_COUNTER):
+        return state.get(name, torch.zeros((), dtype=torch.int64))
+    value = state[name]
+    if not value.is_floating_point():
+        raise CheckpointError(f"{path}: {name} is {value.dtype}, not floating point; only unquantised weights can be exported")
+    value = value.float()
+    if not torch.isfinite(value).all():
+        raise CheckpointError(f"{path}: {name} holds NaN or infinite weights; the training diverged or the file is damaged")
+    return value
+
+
+def _listing(names: Iterable[str]) -> str:
+    """The first few names and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
