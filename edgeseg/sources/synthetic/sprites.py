@@ -29,8 +29,8 @@ class Sprite:
     """float32 (s, s) in 0..1: how much the surroundings are darkened."""
     to_unit: F64Array
     """float64 (3, 3): sprite pixels to the unit circle."""
-    area: int
-    """Pixels of the sprite with alpha of at least one half."""
+    area: float
+    """Area of the shape in sprite pixels."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator, shape: str, radius_px: float, colours: U8Array) -> Sprite:
@@ -45,7 +45,7 @@ class Sprite:
         pixels = opencv().multiply(flat, opencv().merge([light] * 3), dtype=opencv().CV_8U)
         shadow = 0.45 * opencv().GaussianBlur(alpha, (0, 0), 0.1 * radius)
         to_unit = np.asarray(np.linalg.inv(similarity(half, half, 0.0, radius, radius)), np.float64)
-        return cls(pixels, alpha, shadow, to_unit, int(np.count_nonzero(alpha >= 0.5)))
+        return cls(pixels, alpha, shadow, to_unit, float(alpha.sum()))
 
 
 def pick_colours(rng: np.random.Generator, around: U8Array) -> U8Array:
