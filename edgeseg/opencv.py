@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from typing import Any
 
 from edgeseg.errors import MissingDependencyError
+
+PICTURE_PIXELS_MAX = 1 << 28
+"""Larger pictures are refused: a file of a few megabytes can claim gigabytes of pixels."""
 
 
 def opencv() -> Any:
@@ -14,6 +19,8 @@ def opencv() -> Any:
     Raises:
         MissingDependencyError: OpenCV is absent, or its native library does not load (a server without libGL).
     """
+    # OpenCV reads its own limit once, when it is loaded; it is four times ours.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PICTURE_PIXELS_MAX))
     try:
         return importlib.import_module("cv2")
     except ModuleNotFoundError as error:
@@ -26,3 +33,9 @@ def opencv() -> Any:
             f"OpenCV is installed but does not load ({error}). On a machine without libGL replace it with the headless "
             "build: pip uninstall -y opencv-python && pip install opencv-python-headless"
         ) from error
+
+
+def build_has(feature: str) -> bool:
+    """Whether the installed OpenCV was built with ``feature``, a line of its build information: GUI, GStreamer, FFMPEG."""
+    line = re.search(rf"^\s*{re.escape(feature)}:\s*(\S+)", opencv().getBuildInformation(), re.MULTILINE)
+    return line is not None and line.group(1) not in ("NO", "NONE")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.errors import SourceError
-from edgeseg.sources import camera, folder, planned, synthetic, video
-from edgeseg.sources import picture as picture
-from edgeseg.sources.base import Source
+from edgeseg.sources import camera, folder, picture, planned, synthetic, video
+from edgeseg.sources.base import Source, SourceInfo
 
-__all__ = ["OPENERS", "Opener", "open_source"]
+__all__ = ["OPENERS", "Opener", "Source", "SourceInfo", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -44,4 +43,6 @@ def open_source(text: str | Path) -> Source:
     for opener in OPENERS:
         if opener.matches(str(text)):
             return opener.open(str(text))
-    raise SourceError(f"there is no file, folder or camera {str(text)!r}. Give a video, a picture, a folder of pictures, a camera index or 'synthetic:'.")
+    raise SourceError(
+        f"there is no file or folder {str(text)!r}. Give a video, a picture, a folder of pictures, a camera index or 'synthetic:'."
+    )
