@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.errors import UsageError
-from edgeseg.sources.synthetic import Scene, SceneConfig, SceneTruth, SyntheticSource, parse
+from edgeseg.sources.synthetic import Scene, SceneConfig, SceneTruth
 from edgeseg.sources.synthetic.truth import Layer
 from edgeseg.types import AnyArray, BoolArray, F64Array
 
@@ -81,6 +80,12 @@ def test_all_things_and_stuff_occur() -> None:
     truths = [_scene(seed).truth(0) for seed in range(12)]
     assert {int(c) for truth in truths for c in truth.classes} == set(range(6))
     assert {int(c) for truth in truths for c in np.unique(truth.stuff)} == set(range(6, 10))
+
+
+def test_stuff_is_not_blended() -> None:
+    """Where two kinds of stuff meet there is no third one whose number lies between theirs."""
+    kinds = [np.unique(_scene(seed).truth(30).stuff) for seed in range(12)]
+    assert any((np.diff(found) > 1).any() for found in kinds)
 
 
 def test_visible_masks_make_up_the_id_map() -> None:
@@ -202,6 +207,12 @@ def test_ids_last_from_entering_to_leaving() -> None:
     assert max(classes) > 10
 
 
+def test_noise_is_fresh_in_every_frame() -> None:
+    """The grain of one frame has nothing to do with that of the next."""
+    grain = [_scene(4, noise=9.0, blur=0.0).render(i).astype(float) - _scene(4, noise=0.0, blur=0.0).render(i) for i in (0, 1)]
+    assert abs(np.corrcoef(grain[0].ravel(), grain[1].ravel())[0, 1]) < 0.1
+
+
 def test_noise_and_blur_can_be_turned_off() -> None:
     """Without them a picture is what the layers give; with them it differs by about the noise asked for."""
     clean = _scene(4, noise=0.0, blur=0.0).render(0).astype(float)
@@ -237,59 +248,3 @@ def test_a_frame_before_the_first_is_refused() -> None:
     """Frames are numbered from 0."""
     with pytest.raises(IndexError, match="-1"):
         _scene().render(-1)
-
-
-def test_source_gives_the_frames_in_order() -> None:
-    """The source yields as many frames as asked for, with their times; what it knows before reading agrees."""
-    with SyntheticSource(parse("synthetic:seed=7,frames=3,size=128x96,fps=20")) as source:
-        frames = list(source)
-    assert [frame.index for frame in frames] == [0, 1, 2]
-    assert [frame.time_s for frame in frames] == [0.0, 0.05, 0.1]
-    assert all(frame.image_hw == SMALL == source.image_hw == source.info.image_hw for frame in frames)
-    assert source.frame_count == source.info.frame_count == 3
-    assert source.fps == source.info.fps == 20
-    assert frames[0].stream == source.info.name == "synthetic:seed=7"
-    assert np.array_equal(frames[2].pixels, source.scene.render(2))
-
-
-def test_closing_ends_the_iteration() -> None:
-    """A closed source hands out no further frame."""
-    source = SyntheticSource(SceneConfig(size_hw=SMALL))
-    frames = iter(source)
-    next(frames)
-    source.close()
-    assert next(frames, None) is None
-
-
-def test_parse() -> None:
-    """What is left out keeps its default; size is width times height."""
-    assert parse("synthetic:") == SceneConfig()
-    assert parse("synthetic:seed=7, frames=90,size=320x200,fps=29.97") == SceneConfig(7, (200, 320), 90, 29.97)
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("synthetic:sead=7", "'sead=7'.*seed=7, frames=90, size=640x360, fps=30"),
-        ("synthetic:seed", "'seed'.*seed=7"),
-        ("synthetic:seed=7,", "''.*seed=7"),
-        ("synthetic:seed=x", "'x'.*seed.*seed=7"),
-        ("synthetic:seed=-1", "seed is -1.*0 or more"),
-        ("synthetic:seed=1,seed=2", "seed is given twice"),
-        ("synthetic:size=640", "'640'.*size.*size=640x360"),
-        ("synthetic:size=640x8", r"size is \(640, 8\).*32 to 8192"),
-        ("synthetic:frames=0", "frames is 0.*1 or more"),
-        ("synthetic:fps=0", "fps is 0.*above 0"),
-        ("synthetic:fps=nan", "fps is nan.*above 0"),
-    ],
-)
-def test_parse_names_what_is_wrong(text: str, named: str) -> None:
-    """The error says which option cannot be used and what is allowed."""
-    with pytest.raises(UsageError, match=named):
-        parse(text)
-
-
-def test_config_refuses_impossible_objects() -> None:
-    """The smallest number of objects cannot be above the largest."""
-    with pytest.raises(UsageError, match=r"objects is \(5, 2\)"):
-        SceneConfig(min_objects=5, max_objects=2)
