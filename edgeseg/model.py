@@ -13,10 +13,9 @@ from edgeseg.backends import AUTO, BACKENDS, Choice, Session, choose
 from edgeseg.bundle import Bundle, read_bundle
 from edgeseg.errors import BundleError, UsageError
 from edgeseg.families import Decoded, family
+from edgeseg.families.base import IMAGE, KEY
 from edgeseg.types import Frame, Result, Step, U8Array
 
-KEY_GRAPH = "key"
-IMAGE_INPUT = "image"
 DEFAULT_SCORE = 0.3
 DEFAULT_PRECISION = "fp32"
 
@@ -60,7 +59,7 @@ class Model:
         """Run the full graph on a frame."""
         start_s = self.clock()
         fit = self.bundle.input.place(frame.image_hw)
-        feeds = {IMAGE_INPUT: fit.apply(frame.pixels, self.bundle.input.dtype)}
+        feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
         outputs = self._session.run(feeds)
         inferred_s = self.clock()
@@ -118,8 +117,8 @@ def load(
     bundle = read_bundle(path)
     choice = choose(backend)
     wanted = DEFAULT_PRECISION if precision == "auto" else precision
-    file = bundle.file(KEY_GRAPH, wanted)
-    session = BACKENDS[choice.name].open(file, bundle.graphs[KEY_GRAPH], wanted, threads)
+    file = bundle.file(KEY, wanted)
+    session = BACKENDS[choice.name].open(file, bundle.graphs[KEY], wanted, threads)
     try:
         return Model(bundle, session, choice, score_threshold)
     except BaseException:

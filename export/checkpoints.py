@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgeseg.errors import CheckpointError
 
-from .nets.config import YolactConfig
-from .nets.yolact import Yolact
 from .recipes import RECIPES
+from .recipes.base import Recipe, Shapes
 
 # Ten times the largest official file; what is above it is not one of these nets.
 _MAX_BYTES = 2 * 1024**3
 _LISTED = 8
-_DOWNSAMPLE_LAYERS = 2
 _WRAPPERS = ("state_dict", "model")
 # What torch's reader raises on damaged files.
 _READ_ERRORS = (
@@ -38,21 +36,20 @@ _READ_ERRORS = (
     zipfile.BadZipFile,
 )
 _BATCH_COUNTER = "num_batches_tracked"
-_PER_CLASS = re.compile(r"^(prediction_layers\.0\.conf_layer|semantic_seg_conv|maskiou_net\.maskiou_net\.10)\.")
 
 
-def load_checkpoint(path: str | Path, config: YolactConfig) -> Yolact:
-    """The net of `config` with the weights of the state-dict file at `path`, float32, on the CPU, in evaluation mode.
+def load_checkpoint(path: str | Path, recipe: Recipe) -> nn.Module:
+    """The net of ``recipe`` with the weights of the state-dict file at ``path``, float32, on the CPU, in evaluation mode.
 
-    YOLACT's and YolactEdge's key names are both understood. Raises CheckpointError, naming every kind of difference, unless the
-    file holds exactly this net.
+    Raises:
+        CheckpointError: the file cannot be read safely, or does not hold exactly this net; every kind of difference is named.
     """
     path = Path(path)
-    state = _canonical(_unwrapped(_read(path), path), path)
+    state = _canonical(_unwrapped(_read(path), path), recipe, path)
     with torch.device("meta"):
-        net = Yolact(config)
+        net = recipe.build_net()
     wanted = _shapes(net.state_dict())
-    _require_fit(state, wanted, config, path)
+    _require_fit(state, wanted, recipe, path)
     net.load_state_dict({name: _number(name, state, path) for name in wanted}, assign=True)
     return net.eval().requires_grad_(False)
 
@@ -105,18 +102,15 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _canonical(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """YolactEdge's split pyramid under YOLACT's names, without the leftovers that old files carry."""
+def _canonical(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> dict[str, Tensor]:
+    """The file's entries under the net's own names."""
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
-        canonical = re.sub(r"^fpn_phase_[12]\.", "fpn.", name)
-        extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", canonical)
-        if extra_level and int(extra_level[1]) >= _DOWNSAMPLE_LAYERS:
-            continue
-        if canonical.startswith("backbone.layer") and not canonical.startswith("backbone.layers"):
+        canonical = recipe.canonical_key(name)
+        if canonical is None:
             continue
         if canonical in renamed:
-            raise CheckpointError(f"{path}: holds {canonical} twice, under YOLACT's and under YolactEdge's name; it mixes two nets")
+            raise CheckpointError(f"{path}: holds {canonical} twice, under the names of two code bases; it mixes two nets")
         renamed[canonical] = value
     return renamed
 
@@ -133,7 +127,7 @@ class _Differences(NamedTuple):
     misshaped: list[str]
 
     @classmethod
-    def between(cls, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> _Differences:
+    def between(cls, found: Shapes, wanted: Shapes) -> _Differences:
         """Files saved by old versions of PyTorch may lack the batch counters."""
         return cls(
             [name for name in wanted if name not in found and not name.endswith(_BATCH_COUNTER)],
@@ -141,36 +135,32 @@ class _Differences(NamedTuple):
             [name for name, shape in found.items() if wanted.get(name, shape) != shape],
         )
 
-    def only_classes(self) -> bool:
-        """Whether the class count explains all of them."""
-        return bool(self.misshaped) and not self.missing and not self.unexpected and all(_PER_CLASS.match(name) for name in self.misshaped)
 
-
-def _require_fit(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], config: YolactConfig, path: Path) -> None:
+def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, path: Path) -> None:
     found = _shapes(state)
     differences = _Differences.between(found, wanted)
     if not any(differences):
         return
     advice = _fitting_recipes(found)
-    if differences.only_classes():
-        classes = found["semantic_seg_conv.weight"][0] + 1
-        labels = f"give its {classes - 1} class names, in training order, with --labels"
+    classes = recipe.classes_in(found)
+    if classes and classes != len(recipe.labels) and not differences.missing and not differences.unexpected:
+        labels = f"give its {classes} class names, in training order, with --labels"
         raise CheckpointError(
-            f"{path}: the checkpoint has {classes} classes incl. background, the recipe {config.name} with its labels has "
-            f"{config.num_classes}. {f'{advice}, or {labels}' if advice else labels.capitalize()}"
+            f"{path}: the checkpoint has {classes + 1} classes incl. background, the recipe {recipe.name} with its labels has "
+            f"{len(recipe.labels) + 1}. {f'{advice}, or {labels}' if advice else labels.capitalize()}"
         )
     reshaped = [f"{name} is {found[name]} in the file and {wanted[name]} in the net" for name in differences.misshaped]
     kinds = {"missing": differences.missing, "unexpected": differences.unexpected, "of another shape": reshaped}
     listed = "; ".join(f"{len(names)} {kind} ({_listing(names)})" for kind, names in kinds.items() if names)
-    raise CheckpointError(f"{path}: does not fit the recipe {config.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
+    raise CheckpointError(f"{path}: does not fit the recipe {recipe.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
 
 
-def _fitting_recipes(found: Mapping[str, tuple[int, ...]]) -> str:
+def _fitting_recipes(found: Shapes) -> str:
     """A sentence that names the recipes whose nets the file holds; empty when there are none."""
     fitting = []
-    for name, config in RECIPES.items():
+    for name, recipe in RECIPES.items():
         with torch.device("meta"):
-            wanted = _shapes(Yolact(config).state_dict())
+            wanted = _shapes(recipe.build_net().state_dict())
         if not any(_Differences.between(found, wanted)):
             fitting.append(name)
     if not fitting:

@@ -9,6 +9,11 @@ from typing import Protocol
 from edgeseg.geometry import Fit
 from edgeseg.types import AnyArray, Instances, Panoptic
 
+IMAGE = "image"
+"""The input that every graph has: uint8 or float32 (1, h, w, 3) BGR."""
+KEY = "key"
+"""The graph that every bundle has: it needs nothing but the image."""
+
 
 @dataclass(frozen=True)
 class Decoded:

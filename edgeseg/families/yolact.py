@@ -16,8 +16,6 @@ from edgeseg.ops.boxes import crop_window, whole_pixel_boxes
 from edgeseg.types import AnyArray, F32Array, Instances, SizeHW
 
 NAME = "yolact"
-KEY = "key"
-IMAGE = "image"
 BOXES = "boxes"
 """float32 (N, 4): corners in 0..1 of the network input, not clipped."""
 SCORES = "scores"

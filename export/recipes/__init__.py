@@ -6,13 +6,13 @@ import difflib
 
 from edgeseg.errors import UsageError
 
-from ..nets.config import YolactConfig
-from .yolact import CONFIGS
+from .base import Recipe
+from .yolact import CONFIGS as YOLACT
 
-RECIPES: dict[str, YolactConfig] = {config.name: config for config in CONFIGS}
+RECIPES: dict[str, Recipe] = {entry.name: entry for entry in YOLACT}
 
 
-def recipe(name: str) -> YolactConfig:
+def recipe(name: str) -> Recipe:
     """The recipe called `name`; raises UsageError with the nearest names when there is none."""
     if name in RECIPES:
         return RECIPES[name]

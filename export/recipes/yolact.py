@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from edgeseg.families import yolact as family
+from edgeseg.families.base import KEY
+from edgeseg.ops.nms import NmsSettings
 from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
+from edgeseg.types import SizeHW
 
 from ..nets.config import BackboneSpec, YolactConfig
+from .base import ExportOptions, GraphModule, Shapes
 from .labels import COCO, PASCAL, YOUTUBE_VIS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_DOWNSAMPLE_LAYERS = 2
+
+
+@dataclass(frozen=True)
+class YolactRecipe(YolactConfig):
+    """How a YOLACT configuration is loaded and exported. torch is imported only where it is needed, so that recipes can be listed without."""
+
+    @property
+    def family(self) -> str:
+        """The runtime family that decodes the graph."""
+        return family.NAME
+
+    @property
+    def input_hw(self) -> SizeHW:
+        """The square network input."""
+        return self.size, self.size
+
+    @property
+    def summary(self) -> str:
+        """Trunk, input size and classes in a few words."""
+        kind = f"{self.backbone.kind} {'-'.join(map(str, self.backbone.blocks))}".strip()
+        return f"{kind}{', deformable' if self.backbone.dcn_blocks else ''}, {self.size} x {self.size}, {len(self.labels)} classes"
+
+    def build_net(self) -> nn.Module:
+        """The net without weights."""
+        from ..nets.yolact import Yolact
+
+        return Yolact(self)
+
+    def canonical_key(self, name: str) -> str | None:
+        """YolactEdge's split pyramid under YOLACT's names, without the leftovers that old files carry (yolact.py load_weights)."""
+        canonical = re.sub(r"^fpn_phase_[12]\.", "fpn.", name)
+        extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", canonical)
+        if extra_level and int(extra_level[1]) >= _DOWNSAMPLE_LAYERS:
+            return None
+        if canonical.startswith("backbone.layer") and not canonical.startswith("backbone.layers"):
+            return None
+        return canonical
+
+    def classes_in(self, shapes: Shapes) -> int | None:
+        """How many labels a file's net has."""
+        shape = shapes.get("semantic_seg_conv.weight")
+        return shape[0] if shape else None
+
+    def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
+        """The one graph of an image model."""
+        from ..nets.detect import YolactGraph
+
+        outputs = (family.BOXES, family.SCORES, family.CLASSES, family.COEFFICIENTS, family.PROTOTYPES)
+        graph = YolactGraph(net, self, NmsSettings(cross_class=options.cross_class_nms)).eval()
+        names = (*outputs, family.MASK_IOU) if self.mask_iou else outputs
+        return {KEY: GraphModule(graph, names, dense=(family.PROTOTYPES,))}
+
 
 _RESNET101 = BackboneSpec("resnet", selected=(1, 2, 3), blocks=(3, 4, 23, 3))
 _RESNET50 = replace(_RESNET101, blocks=(3, 4, 6, 3))
 _SCALES_550 = ((24.0,), (48.0,), (96.0,), (192.0,), (384.0,))
 
-_BASE = YolactConfig("yolact_base", COCO, _RESNET101, size=550, scales=_SCALES_550)
+_BASE = YolactRecipe("yolact_base", COCO, _RESNET101, size=550, scales=_SCALES_550)
 _RESNET50_COCO = replace(_BASE, name="yolact_resnet50", backbone=_RESNET50)
 _PLUS_BASE = replace(
     _BASE,
@@ -25,7 +89,7 @@ _PLUS_BASE = replace(
 )
 _YOUTUBE_VIS = replace(_BASE, name="yolact_edge_youtubevis", labels=YOUTUBE_VIS)
 
-_DEMO = YolactConfig(
+_DEMO = YolactRecipe(
     "yolact_demo",
     tuple(label for label in SYNTHETIC_LABELS if label.is_thing),
     BackboneSpec("resnet", selected=(1, 2, 3), blocks=(2, 2, 3, 2), base_width=16),
@@ -39,7 +103,7 @@ _DEMO = YolactConfig(
 )
 """The net that ships with edgeseg; trained by ``python -m export.training``."""
 
-CONFIGS: tuple[YolactConfig, ...] = (
+CONFIGS: tuple[YolactRecipe, ...] = (
     _BASE,
     _RESNET50_COCO,
     replace(

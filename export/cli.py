@@ -1,0 +1,98 @@
+"""``edgeseg export``: a checkpoint becomes a bundle. torch is imported only when the work begins."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any
+
+from edgeseg.cli.progress import progress
+from edgeseg.errors import MissingDependencyError, UsageError
+
+from .recipes import RECIPES, recipe
+from .recipes.base import ExportOptions, Recipe
+
+EXAMPLES = """examples:
+  edgeseg export --list
+  edgeseg export yolact_resnet50 --weights yolact_resnet50_54_800000.pth --out r50
+  edgeseg export yolact_base --weights my_model.pth --labels names.txt --out mine
+  edgeseg export yolact_edge_mobilenetv2 --weights yolact_edge_mobilenetv2_54_800000.pth --out mnv2 --input-dtype float32
+"""
+_LABELS_BYTES_MAX = 1_000_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser = subparsers.add_parser(
+        "export",
+        help="turn a PyTorch checkpoint into a bundle",
+        description="Turn an official PyTorch checkpoint into a bundle, and prove on real pictures that its graph is the same network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of the official configuration; --list prints them")
+    parser.add_argument("--list", action="store_true", help="print the recipes and exit")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint, .pth")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="bundle folder to write; an older bundle there is replaced")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of a fine-tuned checkpoint, one a line, in training order")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the square network input (default: the recipe's)")
+    parser.add_argument(
+        "--input-dtype",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="uint8: pictures are resized in integers, faster; float32: in float, exactly as the originals (default: %(default)s)",
+    )
+    parser.add_argument("--cross-class-nms", action="store_true", help="suppress overlapping boxes of different classes too")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures to compare graph and network on (default: two that ship with edgeseg)")
+    parser.set_defaults(main=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; returns the exit code."""
+    if args.list:
+        width = max(map(len, RECIPES))
+        print("\n".join(f"{name:{width}}  {entry.summary}" for name, entry in RECIPES.items()))
+        return 0
+    missing = [name for name, value in (("RECIPE", args.recipe), ("--weights", args.weights), ("--out", args.out)) if value is None]
+    if missing:
+        raise UsageError(f"export needs {', '.join(missing)}; see: edgeseg export --help")
+    chosen = _configured(args)
+    run = _exporter()
+    job = run.Job(chosen, args.weights, args.out, ExportOptions(args.input_dtype, args.cross_class_nms), args.pictures)
+    with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
+        bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"))
+    for name, parity in bundle.parity.items():
+        print(
+            f"graph {name}: same as the network on {parity['pictures']} pictures: {parity['instances']} instances, "
+            f"{parity['unmatched']} unmatched, score error {parity['max_score_error']:.1e}, mask IoU {parity['min_mask_iou']:.4f}"
+        )
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _configured(args: argparse.Namespace) -> Recipe:
+    chosen = recipe(args.recipe)
+    if args.labels is not None:
+        chosen = chosen.with_labels(read_labels(args.labels))
+    return chosen if args.size is None else chosen.with_size(args.size)
+
+
+def read_labels(file: Path) -> list[str]:
+    """Class names from a text file, one a line; blank lines at the end do not count."""
+    try:
+        if file.stat().st_size > _LABELS_BYTES_MAX:
+            raise UsageError(f"{file} is larger than {_LABELS_BYTES_MAX} bytes, which no list of class names is")
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as a list of class names, one a line, UTF-8: {error}") from error
+    return lines
+
+
+def _exporter() -> Any:
+    try:
+        for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
+            importlib.import_module(package)
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("PyTorch, onnx, onnxscript and onnxruntime", "export", error) from error
+    return importlib.import_module(".run", __package__)

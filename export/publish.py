@@ -1,0 +1,70 @@
+"""Write a bundle folder wholly or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeseg.bundle import MANIFEST, Bundle
+from edgeseg.errors import ExportError, UsageError
+
+
+def require_target(out: Path) -> None:
+    """Raise UsageError unless a bundle may be written at ``out``: nothing there, an empty folder or an older bundle."""
+    parent = out.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(f"{parent} does not exist; make the folder first, or give another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{parent} is not writable; give another --out")
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
+        raise UsageError(f"{out} exists and is not a bundle; it will not be replaced. Give another --out.")
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` to write into. It becomes ``out`` when the block succeeds and vanishes when it fails.
+
+    Raises:
+        ExportError: the disk is full or cannot be written; ``out`` is as it was before.
+    """
+    out = out.absolute()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise ExportError(f"cannot write beside {out}: {error.strerror or error}. Give another --out.") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        _replace(out, folder)
+    except OSError as error:
+        raise ExportError(f"cannot write {out}: {error.strerror or error}. Nothing was left behind; free some space or give another --out.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_manifest(bundle: Bundle, folder: Path) -> None:
+    """Write ``model.json``, the last file of a bundle, and make sure that it is on the disk."""
+    with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
+        json.dump(bundle.to_json(), stream, indent=1)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _replace(out: Path, folder: Path) -> None:
+    if not out.exists():
+        folder.rename(out)
+        return
+    old = folder.with_suffix(".old")
+    out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
