@@ -10,7 +10,7 @@ import numpy as np
 from edgeseg.opencv import opencv
 from edgeseg.sources.synthetic.motion import similarity
 from edgeseg.sources.synthetic.shapes import silhouette
-from edgeseg.sources.synthetic.textures import Colour, lab, noise, ramp
+from edgeseg.sources.synthetic.textures import Colour, lab, middle, noise, ramp
 from edgeseg.types import F32Array, F64Array, U8Array
 
 _MIN_CONTRAST = 42.0
@@ -56,11 +56,10 @@ def pick_colours(rng: np.random.Generator, around: U8Array) -> U8Array:
         base = (hue, rng.uniform(0.35, 1.0), value)
         partner = value + rng.uniform(0.2, 0.4) * (-1 if value > 0.65 else 1)
         tries.append((base, (hue + rng.uniform(-0.08, 0.08), base[1] * rng.uniform(0.6, 1.0), partner)))
-    ramps = [ramp(*colours) for colours in tries]
-    middle = lab(np.stack([found[128] for found in ramps]))
-    contrast = np.linalg.norm(middle[:, None] - lab(around)[None], axis=-1).min(axis=1)
+    middles = lab(np.stack([middle(*colours) for colours in tries]))
+    contrast = np.linalg.norm(middles[:, None] - lab(around)[None], axis=-1).min(axis=1)
     good = np.flatnonzero(contrast >= _MIN_CONTRAST)
-    return ramps[int(good[0]) if len(good) else int(contrast.argmax())]
+    return ramp(*tries[int(good[0]) if len(good) else int(contrast.argmax())])
 
 
 def _fill(contours: list[F64Array], radius: float, side: int) -> F32Array:

@@ -32,10 +32,23 @@ def noise(rng: np.random.Generator, size_hw: SizeHW, cell_hw: tuple[float, float
 
 def ramp(*colours: Colour) -> U8Array:
     """uint8 (256, 3) BGR that runs evenly through the given colours."""
-    stops = np.array([colorsys.hsv_to_rgb(h % 1, min(max(s, 0), 1), min(max(v, 0), 1))[::-1] for h, s, v in colours])
+    stops = np.array([_bgr(colour) for colour in colours])
     at = np.linspace(0, len(colours) - 1, 256)
     channels = [np.interp(at, np.arange(len(colours)), stops[:, channel]) for channel in range(3)]
     return np.asarray(np.rint(255 * np.stack(channels, axis=1)), np.uint8)
+
+
+def middle(first: Colour, last: Colour) -> U8Array:
+    """uint8 (3,) BGR: entry 128 of the ramp between two colours, without the ramp."""
+    start, end = np.array(_bgr(first)), np.array(_bgr(last))
+    return np.asarray(np.rint(255 * (start + (end - start) * (128 / 255))), np.uint8)
+
+
+def _bgr(colour: Colour) -> tuple[float, float, float]:
+    """Blue, green, red in 0..1; what is outside the range of hue, saturation and value is wrapped or clipped."""
+    hue, saturation, value = colour
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return blue, green, red
 
 
 def lab(bgr: U8Array) -> F32Array:

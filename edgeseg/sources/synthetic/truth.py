@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from edgeseg.opencv import opencv
-from edgeseg.types import BoolArray, F32Array, F64Array, I32Array, I64Array, SizeHW, U8Array
+from edgeseg.types import BoolArray, F32Array, F64Array, GroundTruth, I32Array, I64Array, SizeHW, U8Array
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +82,15 @@ class SceneTruth:
         mask = np.zeros(self.image_hw, bool)
         mask[self.layers[k].window] = self.layers[k].mask
         return mask
+
+    def ground_truth(self, min_visible_fraction: float = 0.0) -> GroundTruth:
+        """The visible instances for evaluation; those of which less than the fraction is seen are to be ignored."""
+        return GroundTruth(
+            classes=self.classes,
+            masks=tuple(self.visible(k) for k in range(len(self))),
+            ignored=self.visible_fraction < min_visible_fraction,
+            image_hw=self.image_hw,
+        )
 
     @cached_property
     def forward_flow(self) -> F32Array:
