@@ -1,0 +1,105 @@
+"""Results painted over a picture: masks, contours, boxes and labels."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from edgeseg.opencv import opencv
+from edgeseg.types import Instances, Result, SizeHW, U8Array
+
+Colour: TypeAlias = tuple[int, int, int]
+
+_ALPHA = 0.45
+_PALETTE: tuple[Colour, ...] = (
+    (60, 76, 231), (219, 152, 52), (113, 204, 46), (18, 156, 243), (182, 89, 155), (188, 188, 26), (99, 30, 233), (57, 220, 205),
+    (181, 81, 63), (34, 87, 255), (80, 175, 76), (212, 188, 0), (176, 39, 156), (7, 193, 255), (130, 142, 15), (154, 130, 239),
+    (244, 169, 3), (74, 195, 139), (43, 57, 192), (185, 128, 41), (96, 174, 39), (84, 130, 210), (203, 120, 200), (160, 160, 80),
+)  # fmt: skip
+"""BGR, far apart in hue from one to the next."""
+_DARK: Colour = (24, 24, 24)
+_LIGHT: Colour = (255, 255, 255)
+_BRIGHT = 150
+"""Text on backgrounds brighter than this grey level is dark."""
+
+
+def annotate(pixels: U8Array, result: Result) -> U8Array:
+    """A copy of a picture with what was found in it: uint8 (H, W, 3) BGR, same size.
+
+    Colours go by track id where there is one, else by class.
+    """
+    image = pixels.copy()
+    found = result.instances
+    if found is None:
+        return image
+    colours = [_colour(found, i) for i in range(len(found))]
+    # Best scores last, so that they lie on top; labels after all masks, so that none is covered.
+    for i in reversed(range(len(found))):
+        _paint_mask(image, found, i, colours[i])
+    for i in reversed(range(len(found))):
+        _paint_box(image, found, i, colours[i])
+    for i in reversed(range(len(found))):
+        _paint_label(image, found, i, result.labels[found.classes[i]].name, colours[i])
+    return image
+
+
+def _colour(found: Instances, i: int) -> Colour:
+    key = found.track_ids[i] if found.track_ids[i] >= 0 else found.classes[i]
+    return _PALETTE[int(key) % len(_PALETTE)]
+
+
+def _line_width(image_hw: SizeHW) -> int:
+    return max(1, round(min(image_hw) / 540))
+
+
+def _paint_mask(image: U8Array, found: Instances, i: int, colour: Colour) -> None:
+    cv2 = opencv()
+    y, x, inside = found.masks.crop(i)
+    if not inside.size:
+        return
+    mask = inside.view(np.uint8)
+    region = image[y : y + mask.shape[0], x : x + mask.shape[1]]
+    # A table per channel blends in one pass over the window.
+    levels = np.arange(256)[:, None] * (1 - _ALPHA) + np.array(colour) * _ALPHA
+    blended = cv2.LUT(region, levels.round().astype(np.uint8)[None])
+    cv2.copyTo(blended, mask, region)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(image, contours, -1, colour, 1, cv2.LINE_8, offset=(x, y))
+
+
+def _corners(found: Instances, i: int) -> tuple[int, int, int, int]:
+    """The box in whole pixels, inside the image."""
+    height, width = found.image_hw
+    limit = np.array([width - 1, height - 1, width - 1, height - 1])
+    x1, y1, x2, y2 = np.clip(np.nan_to_num(found.boxes[i]), 0, limit).round().astype(int).tolist()
+    return x1, y1, x2, y2
+
+
+def _paint_box(image: U8Array, found: Instances, i: int, colour: Colour) -> None:
+    x1, y1, x2, y2 = _corners(found, i)
+    opencv().rectangle(image, (x1, y1), (x2, y2), colour, _line_width(found.image_hw), opencv().LINE_8)
+
+
+def _paint_label(image: U8Array, found: Instances, i: int, name: str, colour: Colour) -> None:
+    """Name and score above the box, or inside it where there is no room; left out where it does not fit the picture."""
+    cv2 = opencv()
+    height, width = found.image_hw
+    scale = float(np.clip(min(height, width) / 1200, 0.4, 1.6))
+    thickness = max(1, round(scale * 1.5))
+    identity = f"{name} #{found.track_ids[i]}" if found.track_ids[i] >= 0 else name
+    for text in (f"{identity} {found.scores[i]:.2f}", identity):
+        (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+        pad = max(2, round(4 * scale))
+        box_width, box_height = text_width + 2 * pad, text_height + below + 2 * pad
+        if box_width <= width and box_height <= height // 6:
+            break
+    else:
+        return
+    x1, y1, _, _ = _corners(found, i)
+    left = min(x1, width - box_width)
+    top = y1 - box_height if y1 >= box_height else min(y1, height - box_height)
+    cv2.rectangle(image, (left, top), (left + box_width - 1, top + box_height - 1), colour, cv2.FILLED)
+    blue, green, red = colour
+    text_colour = _DARK if 0.114 * blue + 0.587 * green + 0.299 * red > _BRIGHT else _LIGHT
+    cv2.putText(image, text, (left + pad, top + pad + text_height), cv2.FONT_HERSHEY_SIMPLEX, scale, text_colour, thickness, cv2.LINE_AA)

@@ -1,0 +1,79 @@
+"""Results as JSON, one line a frame (docs/jsonl.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edgeseg.errors import SinkError
+from edgeseg.sinks.base import Sink
+from edgeseg.sinks.target import check_file, write_error
+from edgeseg.types import Frame, Result
+
+STDOUT = "-"
+_DIGITS = 9
+"""Significant digits: what a float32 needs to be read back exactly."""
+
+
+class JsonlSink(Sink):
+    """A file that holds a whole line for every frame so far, at any time; ``-`` is the standard output.
+
+    The file is opened at the first frame: a run that fails before it leaves an older file alone.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._path = Path(target)
+        self._to_stdout = target == STDOUT
+        self._stream: BinaryIO | None = None
+        self._size = 0
+        if not self._to_stdout:
+            check_file(self._path)
+
+    def write(self, frame: Frame, result: Result) -> None:
+        try:
+            text = json.dumps(_shorten(result.to_json()), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        except ValueError as error:
+            raise SinkError(
+                f"frame {frame.index} gave numbers that are not finite, which JSON cannot hold. Export the model again."
+            ) from error
+        line = text.encode() + b"\n"
+        try:
+            self._write_line(line)
+        except BrokenPipeError:
+            self.wants_stop = True  # the program that reads our output has enough
+        except OSError as error:
+            self._drop_half_line()
+            raise write_error(self._path, error) from error
+        self._size += len(line)
+
+    def close(self) -> None:
+        if self._stream is not None and not self._to_stdout:
+            self._stream.close()
+        self._stream = None
+
+    def _write_line(self, line: bytes) -> None:
+        if self._stream is None:
+            self._stream = sys.stdout.buffer if self._to_stdout else self._path.open("wb", buffering=0)
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+        self._stream.flush()
+
+    def _drop_half_line(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            if self._stream is not None:
+                self._stream.truncate(self._size)
+
+
+def _shorten(value: Any) -> Any:
+    """The same value with floats of at most ``_DIGITS`` significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _shorten(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_shorten(entry) for entry in value]
+    return value
