@@ -89,7 +89,9 @@ class Bundle:
             raise BundleError(f"{self.path} has no graph {graph!r}, only {sorted(self.graphs)}. Export the model again.")
         files = self.graphs[graph].files
         if precision not in files:
-            raise BundleError(f"{self.path} has no {precision} version of graph {graph!r}, only {sorted(files)}. Export it with --precision {precision}.")
+            raise BundleError(
+                f"{self.path} has no {precision} version of graph {graph!r}, only {sorted(files)}. Export it with --precision {precision}."
+            )
         return self.path / files[precision]
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +121,9 @@ def read_bundle(path: str | Path) -> Bundle:
     try:
         bundle = _from_json(manifest, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"{folder / MANIFEST} is not a valid bundle manifest ({type(error).__name__}: {error}). Export the model again.") from error
+        raise BundleError(
+            f"{folder / MANIFEST} is not a valid bundle manifest ({type(error).__name__}: {error}). Export the model again."
+        ) from error
     _check_files(bundle)
     return bundle
 
@@ -164,7 +168,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(version, int) or version < 1:
         raise BundleError(f"{file} has format_version {version!r}; a whole number from 1 is expected. Export the model again.")
     if version > FORMAT_VERSION:
-        raise BundleError(f"{folder} has bundle format {version}, this edgeseg reads up to {FORMAT_VERSION}. Upgrade edgeseg: pip install -U edgeseg")
+        raise BundleError(
+            f"{folder} has bundle format {version}, this edgeseg reads up to {FORMAT_VERSION}. Upgrade edgeseg: pip install -U edgeseg"
+        )
     return manifest
 
 
@@ -234,4 +240,6 @@ def _check_file(bundle: Bundle, what: str, name: str) -> None:
     if name not in bundle.hashes:
         raise BundleError(f"{bundle.path / MANIFEST} holds no hash for {name}. Export the model again.")
     if sha256(path) != bundle.hashes[name]:
-        raise BundleError(f"{path} was changed or damaged: its SHA-256 is not the one in {MANIFEST}. Copy the bundle again, or export the model again.")
+        raise BundleError(
+            f"{path} was changed or damaged: its SHA-256 is not the one in {MANIFEST}. Copy the bundle again, or export the model again."
+        )

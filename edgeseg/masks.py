@@ -43,8 +43,8 @@ class SoftMasks:
     def crop(self, i: int) -> tuple[int, int, BoolArray]:
         """``(y, x, bool (h, w))``: mask ``i`` inside its window."""
         mask = self.masks[i]
-        x1, y1, x2, y2 = mask.window
-        return y1, x1, sample(mask) > THRESHOLD
+        x, y = mask.window[:2]
+        return y, x, sample(mask) > THRESHOLD
 
     def paste(self, i: int) -> BoolArray:
         """Mask ``i`` as bool (H, W)."""
@@ -160,4 +160,3 @@ def _compress(counts: AnyArray) -> str:
 def empty_masks(image_hw: SizeHW) -> SoftMasks:
     """No masks at all, for an image of that size."""
     return SoftMasks((), image_hw)
-

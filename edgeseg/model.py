@@ -83,7 +83,9 @@ class Model:
         if found is None or not len(found):
             return
         if found.classes.min() < 0 or found.classes.max() >= len(self.bundle.labels):
-            raise BundleError(f"{self.bundle.path} names {len(self.bundle.labels)} labels but its graph gave class {found.classes.max()}. Export the model again.")
+            raise BundleError(
+                f"{self.bundle.path} names {len(self.bundle.labels)} labels but its graph gave another class. Export the model again."
+            )
 
     def close(self) -> None:
         """Free the session. Calling it twice is fine."""

@@ -176,6 +176,30 @@ class Panoptic:
         return f"Panoptic(size={self.ids.shape}, segments={len(self.segments)})"
 
 
+@dataclass(frozen=True, repr=False)
+class GroundTruth:
+    """What is truly in one image."""
+
+    classes: I64Array
+    """int64 (N,): index into the labels."""
+    masks: tuple[BoolArray, ...]
+    """N visible masks, bool (H, W)."""
+    ignored: BoolArray
+    """bool (N,): neither wanted nor punished."""
+    image_hw: SizeHW
+
+    def __post_init__(self) -> None:
+        n = len(self.masks)
+        _require(
+            self.classes.shape == self.ignored.shape == (n,),
+            f"{n} masks need {n} classes and flags, got {self.classes.shape}, {self.ignored.shape}",
+        )
+        _require(all(mask.shape == self.image_hw for mask in self.masks), f"masks must have the image's size {self.image_hw}")
+
+    def __repr__(self) -> str:
+        return f"GroundTruth(n={len(self.masks)}, image_hw={self.image_hw})"
+
+
 class Step(enum.Enum):
     """How much work a frame gets."""
 

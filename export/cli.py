@@ -44,7 +44,9 @@ def add_parser(subparsers: Any) -> None:
         help="uint8: pictures are resized in integers, faster; float32: in float, exactly as the originals (default: %(default)s)",
     )
     parser.add_argument("--cross-class-nms", action="store_true", help="suppress overlapping boxes of different classes too")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures to compare graph and network on (default: two that ship with edgeseg)")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="pictures to compare graph and network on (default: two that ship with edgeseg)"
+    )
     parser.set_defaults(main=main)
 
 

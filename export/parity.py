@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,14 @@ class Parity:
         """Raise ExportError unless the graph is the network, up to float32 rounding."""
         off = {name: error for name, error in self.dense_error.items() if not error <= DENSE_TOLERANCE}
         if off:
-            raise ExportError(f"the exported graph does not match the network: outputs differ by {off} standard deviations. Nothing was written.")
+            raise ExportError(
+                f"the exported graph does not match the network: outputs differ by {off} standard deviations. Nothing was written."
+            )
         allowed = max(1, int(NEAR_TIES * self.instances)) if self.instances else 0
         if self.unmatched > allowed:
             raise ExportError(
-                f"the exported graph does not match the network: {self.unmatched} of {self.instances} instances on {self.pictures} pictures "
-                "have no counterpart of the same class, score and mask. Nothing was written."
+                f"the exported graph does not match the network: {self.unmatched} of {self.instances} instances "
+                f"on {self.pictures} pictures have no counterpart of the same class, score and mask. Nothing was written."
             )
 
 

@@ -42,7 +42,9 @@ def staging(out: Path) -> Iterator[Path]:
         folder.chmod(0o755)
         _replace(out, folder)
     except OSError as error:
-        raise ExportError(f"cannot write {out}: {error.strerror or error}. Nothing was left behind; free some space or give another --out.") from error
+        raise ExportError(
+            f"cannot write {out}: {error.strerror or error}. Nothing was left behind; free some space or give another --out."
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

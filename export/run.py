@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -87,9 +87,4 @@ def _compare(recipe: Recipe, module: GraphModule, graph: Graph, spec: InputSpec,
 
 def _versions() -> dict[str, str]:
     versions = {"edgeseg": edgeseg.__version__, "python": platform.python_version()}
-    for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    return versions | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")}

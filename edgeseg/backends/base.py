@@ -110,4 +110,6 @@ def check_names(file: Path, graph: Graph, inputs: set[str], outputs: set[str]) -
     for what, declared, found in (("inputs", graph.inputs, inputs), ("outputs", graph.outputs, outputs)):
         missing = {spec.name for spec in declared} - found
         if missing:
-            raise BackendError(f"{file} lacks the {what} {sorted(missing)} that model.json declares; it has {sorted(found)}. Export the model again.")
+            raise BackendError(
+                f"{file} lacks the {what} {sorted(missing)} that model.json declares; it has {sorted(found)}. Export the model again."
+            )

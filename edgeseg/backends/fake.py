@@ -27,11 +27,11 @@ class Fake:
         """See `edgeseg.backends.base.Backend`."""
         return Probe(True, detail="answers in place of a graph; for tests")
 
-    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:
+    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:  # noqa: ARG002  the protocol's arguments
         """See `edgeseg.backends.base.Backend`."""
         if not file.is_file():
             raise BackendError(f"there is no file {file}")
-        return FakeSession(graph, self._answer or (lambda feeds: _zeros(graph)))
+        return FakeSession(graph, self._answer or (lambda _: _zeros(graph)))
 
 
 class FakeSession(Session):

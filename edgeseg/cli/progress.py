@@ -27,7 +27,13 @@ def progress(label: str, total: int | None) -> Iterator[Progress]:
     if rich is None:
         yield _PlainProgress(label, total)
         return
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn(), rich.TextColumn("{task.fields[detail]}"))
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[detail]}"),
+    )
     with rich.Progress(*columns, console=importlib.import_module("rich.console").Console(stderr=True)) as bar:
         yield _RichProgress(bar, bar.add_task(label, total=total, detail=""))
 

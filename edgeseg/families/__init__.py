@@ -18,5 +18,7 @@ def family(name: str) -> Family:
         BundleError: this edgeseg does not know it.
     """
     if name not in FAMILIES:
-        raise BundleError(f"the bundle is of family {name!r}; this edgeseg knows {', '.join(sorted(FAMILIES))}. Upgrade edgeseg: pip install -U edgeseg")
+        raise BundleError(
+            f"the bundle is of family {name!r}; this edgeseg knows {', '.join(sorted(FAMILIES))}. Upgrade edgeseg: pip install -U edgeseg"
+        )
     return FAMILIES[name]

@@ -1,4 +1,4 @@
-"""Fast NMS in plain numpy: the reference for the exported graph (Bolya et al., YOLACT, section 3.3; notes on yolact layers/functions/detection.py)."""
+"""Fast NMS in plain numpy: the reference for the exported graph (Bolya et al., YOLACT, section 3.3; layers/functions/detection.py)."""
 
 from __future__ import annotations
 

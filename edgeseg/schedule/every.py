@@ -12,4 +12,4 @@ def every(argument: str) -> Callable[[Tick], Step]:
     """The policy that runs the full graph on every frame; it takes no argument."""
     if argument:
         raise UsageError(f"schedule 'every' takes no argument, got {argument!r}")
-    return lambda tick: Step.KEY
+    return lambda _: Step.KEY

@@ -24,7 +24,7 @@ _DOWNSAMPLE_LAYERS = 2
 
 @dataclass(frozen=True)
 class YolactRecipe(YolactConfig):
-    """How a YOLACT configuration is loaded and exported. torch is imported only where it is needed, so that recipes can be listed without."""
+    """How a YOLACT configuration is loaded and exported. torch is imported only inside functions, so that recipes can be listed without."""
 
     @property
     def family(self) -> str:

@@ -29,10 +29,12 @@ SAVE_EVERY = 1000
 
 def main() -> int:
     """Parse arguments, train, save the averaged weights."""
-    parser = argparse.ArgumentParser(prog="python -m export.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m export.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recipe", default="yolact_demo", help="configuration to train (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint to write, .pth; rewritten every %d iterations" % SAVE_EVERY)
-    parser.add_argument("--iterations", type=int, default=6000, help="batches of 16 pictures (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help=f"checkpoint to write, .pth; rewritten every {SAVE_EVERY} iterations")
+    parser.add_argument("--iterations", type=int, default=4000, help="batches of 16 pictures (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak of the cosine schedule (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and frame choice (default: %(default)s)")
     train(parser.parse_args())
@@ -49,7 +51,9 @@ def train(args: argparse.Namespace) -> None:
     anchors = torch.from_numpy(priors(config))
     optimiser = torch.optim.AdamW(_parameter_groups(net), lr=args.learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: learning_rate_factor(i, args.iterations))
-    batches = DataLoader(SyntheticBatches(args.iterations, config.size, config.proto_size, args.seed), batch_size=None, num_workers=1, prefetch_factor=4)
+    batches = DataLoader(
+        SyntheticBatches(args.iterations, config.size, config.proto_size, args.seed), batch_size=None, num_workers=1, prefetch_factor=4
+    )
     net.train()
     with progress("training", total=args.iterations) as bar:
         for i, (images, targets) in enumerate(batches):

@@ -1,0 +1,1 @@
+"""Measurements from a checkout; never installed. See benchmarks/README.md."""

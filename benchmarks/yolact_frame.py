@@ -1,0 +1,164 @@
+"""One 1080p frame in, run-length masks out: edgeseg on each CPU backend against the same torch module in eager mode.
+
+python -m benchmarks.yolact_frame --weights yolact_resnet50_54_800000.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgeseg
+from edgeseg.opencv import opencv
+from edgeseg.types import Result, U8Array
+from export.checkpoints import load_checkpoint
+from export.parity import PICTURES
+from export.recipes import recipe
+from export.recipes.base import ExportOptions
+from export.run import Job, export_bundle
+
+from .conditions import conditions, peak_memory_mb
+from .eager_yolact import EagerYolact
+from .paired import Contender, measure, ratio
+
+RECIPE = "yolact_resnet50"
+FRAME_HW = (1080, 1920)
+DETECTIONS = 20
+BACKENDS = ("openvino", "onnxruntime")
+EAGER = "torch eager"
+
+
+def main() -> int:
+    """Measure, print a table, write the record."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.yolact_frame", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", type=Path, required=True, help=f"checkpoint of {RECIPE}")
+    parser.add_argument("--rounds", type=int, default=20, help="counted rounds (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=3, help="rounds before, kept apart (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="record to write, .json")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_of:
+        print(json.dumps(_memory(args)))
+        return 0
+    record = _record(args)
+    print(json.dumps({key: value for key, value in record.items() if key != "timings"}, indent=1))
+    for name, timing in record["timings"].items():
+        print(f"{name:14} median {timing['median_ms']:8.1f} ms   p99 {timing['p99_ms']:8.1f} ms   {timing['parts_median_ms']}")
+    if args.out:
+        args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _record(args: argparse.Namespace) -> dict[str, Any]:
+    before = conditions()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        export_bundle(Job(recipe(RECIPE), args.weights, bundle, ExportOptions()), lambda _: None)
+        picture = frame()
+        score = score_for(bundle, picture)
+        models = {name: edgeseg.load(bundle, backend=name, score_threshold=score) for name in BACKENDS}
+        eager = EagerYolact(load_checkpoint(args.weights, recipe(RECIPE)), score)
+        contenders: dict[str, Contender] = {name: _ours(model, picture) for name, model in models.items()}
+        contenders[EAGER] = _eager(eager, picture)
+        timings = measure(contenders, args.rounds, args.warm_up)
+        memory = {name: _memory_in_a_process(args.weights, bundle, name, score) for name in contenders}
+        found = {name: len(model(picture).instances or ()) for name, model in models.items()} | {EAGER: len(eager(picture))}
+    return {
+        "what": f"{RECIPE}, {FRAME_HW[1]} x {FRAME_HW[0]} frame in, run-length masks out",
+        "conditions": before,
+        "weights": args.weights.name,
+        "score": score,
+        "detections": found,
+        "times_as_fast_as_eager": {name: ratio(timings[EAGER], timings[name]) for name in BACKENDS},
+        "outside_session_run": {name: _share_outside(timings[name].parts_s) for name in BACKENDS},
+        "peak_memory_mb": memory,
+        "timings": {name: timing.to_json() for name, timing in timings.items()},
+    }
+
+
+def frame() -> U8Array:
+    """A shipped picture stretched to 1080p."""
+    cv = opencv()
+    return np.asarray(cv.resize(cv.imread(str(PICTURES / "coffee.jpg")), FRAME_HW[::-1], interpolation=cv.INTER_CUBIC))
+
+
+def score_for(bundle: Path, picture: U8Array) -> float:
+    """The threshold that lets about `DETECTIONS` through."""
+    with edgeseg.load(bundle, score_threshold=0.0) as model:
+        scores = np.sort(model(picture).instances.scores)[::-1]
+    return float(scores[min(DETECTIONS, len(scores) - 1)])
+
+
+def _ours(model: edgeseg.Model, picture: U8Array) -> Contender:
+    def work() -> Mapping[str, float]:
+        start_s = time.perf_counter()
+        result = model(picture)
+        decoded_s = time.perf_counter()
+        encode(result)
+        end_s = time.perf_counter()
+        return {**result.spans, "encode": end_s - decoded_s, "total": end_s - start_s}
+
+    return work
+
+
+def encode(result: Result) -> list[dict[str, Any]]:
+    """All masks as run-length code."""
+    found = result.instances
+    return [found.masks.rle(i) for i in range(len(found))] if found is not None else []
+
+
+def _eager(eager: EagerYolact, picture: U8Array) -> Contender:
+    def work() -> Mapping[str, float]:
+        eager(picture)
+        return {}
+
+    return work
+
+
+def _share_outside(parts_s: Mapping[str, tuple[float, ...]]) -> float:
+    """Median of (whole frame - Session.run) / Session.run."""
+    outside = np.array(parts_s["total"]) - np.array(parts_s["infer"])
+    return round(float(np.median(outside / np.array(parts_s["infer"]))), 4)
+
+
+def _memory_in_a_process(weights: Path, bundle: Path, name: str, score: float) -> float:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.yolact_frame",
+        "--weights",
+        str(weights),
+        "--memory-of",
+        json.dumps([name, str(bundle), score]),
+    ]
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_memory_mb"])
+
+
+def _memory(args: argparse.Namespace) -> dict[str, float]:
+    name, bundle, score = json.loads(args.memory_of)
+    picture = frame()
+    before_mb = peak_memory_mb()
+    if name == EAGER:
+        eager = EagerYolact(load_checkpoint(args.weights, recipe(RECIPE)), score)
+        for _ in range(3):
+            eager(picture)
+    else:
+        with edgeseg.load(bundle, backend=name, score_threshold=score) as model:
+            for _ in range(3):
+                encode(model(picture))
+    return {"peak_memory_mb": round(peak_memory_mb(), 1), "before_mb": round(before_mb, 1)}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
