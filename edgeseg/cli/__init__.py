@@ -1,1 +1,71 @@
+"""The ``edgeseg`` command: verbs in, exit code out. The only place where errors become messages."""
 
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+import edgeseg
+from edgeseg.cli import demo, doctor, inspect, run
+from edgeseg.errors import EdgesegError
+
+__all__ = ["main"]
+
+PLUGINS = "edgeseg.commands"
+"""Entry-point group: each entry is a function ``add_parser(subparsers)`` that sets ``main``, as the verbs here do."""
+INTERRUPTED = 130
+_EPILOG = """examples:
+  edgeseg demo
+  edgeseg run BUNDLE video.mp4 --out annotated.mp4 --jsonl results.jsonl
+  edgeseg doctor
+
+'edgeseg VERB --help' shows the options and examples of one verb.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C."""
+    _quiet_opencv()
+    try:
+        args = _parser().parse_args(argv)
+        code: int = args.main(args)
+        sys.stdout.flush()
+    except SystemExit as stop:
+        # argparse has printed help, a version or what is wrong.
+        return stop.code if isinstance(stop.code, int) else 2
+    except EdgesegError as error:
+        print(f"edgeseg: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nedgeseg: stopped; outputs hold the frames up to here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edgeseg",
+        description="Real-time instance segmentation of pictures, videos and cameras.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in (demo, run, inspect, doctor):
+        verb.add_parser(verbs)
+    for entry in importlib.metadata.entry_points(group=PLUGINS):
+        entry.load()(verbs)
+    return parser
+
+
+def _quiet_opencv() -> None:
+    """Errors are reported here in our words; OpenCV's and FFmpeg's own lines beside them would only confuse."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,0 +1,47 @@
+"""Options that several verbs share, and the checks of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from edgeseg.backends import AUTO, BACKENDS
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """``--backend``, ``--precision`` and ``--threads``."""
+    group = parser.add_argument_group("inference")
+    group.add_argument(
+        "--backend",
+        default=AUTO,
+        choices=(AUTO, *BACKENDS),
+        metavar="NAME",
+        help=f"{AUTO} or one of {', '.join(BACKENDS)} (default: %(default)s; 'edgeseg doctor' shows which are usable)",
+    )
+    group.add_argument(
+        "--precision", default="auto", metavar="P", help="auto (fp32) or one that the bundle holds: fp32, fp16, int8 (default: %(default)s)"
+    )
+    group.add_argument("--threads", type=whole_number(1), metavar="N", help="CPU threads (default: all cores)")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The argparse type of a whole number from ``least``."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.lstrip("-").isdecimal() else least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return value
+
+    return parse
+
+
+def score(text: str) -> float:
+    """The argparse type of a score threshold."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value

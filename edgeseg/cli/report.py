@@ -1,0 +1,51 @@
+"""Text that verbs print: aligned tables, and what a run did and cost."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from edgeseg.pipeline import Summary
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows of equal length as lines with aligned columns.
+
+    Args:
+        rows: cells.
+        right: numbers of the columns that are aligned to the right.
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def summary_text(summary: Summary) -> str:
+    """Frames, speed, milliseconds per stage and peak memory of a run."""
+    frames = f"{summary.frames} frame{'s' * (summary.frames != 1)} in {summary.wall_s:.2f} s"
+    speed = f", {summary.frames_per_s:.1f} frames/s after the first" if summary.frames_per_s else ""
+    lines = [f"{frames}{speed}; {summary.detections} instance{'s' * (summary.detections != 1)}"]
+    if summary.stages:
+        rows = [(name, f"{times.median_s * 1e3:.2f}", f"{times.p99_s * 1e3:.2f}") for name, times in summary.stages.items()]
+        lines.append(table([("stage", "median ms", "p99 ms"), *rows], right=(1, 2)))
+    memory = peak_memory_mib()
+    if memory is not None:
+        lines.append(f"peak memory {memory:.0f} MiB")
+    return "\n".join(lines)
+
+
+def peak_memory_mib() -> float | None:
+    """The most memory that this process held at once; None where the system does not say (Windows)."""
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (1 << 20 if sys.platform == "darwin" else 1 << 10)

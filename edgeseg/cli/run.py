@@ -1,0 +1,116 @@
+"""``edgeseg run``: a bundle segments a source."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from edgeseg.cli.options import add_model_options, score, whole_number
+from edgeseg.cli.progress import progress
+from edgeseg.cli.report import summary_text
+from edgeseg.errors import UsageError
+from edgeseg.model import DEFAULT_SCORE, Model, load
+from edgeseg.pipeline import Pipeline
+from edgeseg.pipeline import run as run_pipeline
+from edgeseg.schedule import SCHEDULES, schedule
+from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_output
+from edgeseg.sinks.jsonl import STDOUT
+from edgeseg.sources import open_source
+from edgeseg.sources.base import SourceInfo
+
+_EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0 or /dev/video0), or a made-up scene
+(synthetic: or synthetic:seed=7,frames=90,size=640x360,fps=30).
+
+examples:
+  edgeseg run BUNDLE video.mp4 --out annotated.mp4
+  edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
+  edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
+  edgeseg run BUNDLE 0 --show
+  edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command's parser."""
+    parser = subparsers.add_parser(
+        "run",
+        help="segment a video, pictures or a camera",
+        description="Segment every frame of a source; write annotated pictures or video, and results as JSON lines.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
+    parser.add_argument("source", metavar="SOURCE", help="what to segment, see below")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
+    group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
+    group.add_argument("--show", action="store_true", help="show the frames in a window; q or Esc stops")
+    group.add_argument(
+        "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
+    )
+    group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--schedule", default="every", help=f"which frames get the full network: {', '.join(SCHEDULES)} (default: %(default)s)"
+    )
+    add_model_options(parser)
+    parser.set_defaults(main=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; returns the exit code."""
+    policy = schedule(args.schedule)
+    _refuse_overwriting(args)
+    with ExitStack() as stack:
+        # Source and outputs come first: they are checked in a moment, loading a model may take long.
+        source = stack.enter_context(open_source(args.source))
+        sinks = [stack.enter_context(sink) for sink in _sinks(args, source.info)]
+        model = stack.enter_context(
+            load(args.bundle, backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=args.score)
+        )
+        print(backend_text(model), file=sys.stderr)
+        with progress("segmenting", _total(source.info, args.max_frames)) as bar:
+            summary = run_pipeline(source, Pipeline(model, policy), sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
+    print(summary_text(summary), file=sys.stderr)
+    for written in (args.out, args.jsonl):
+        if written not in (None, STDOUT):
+            print(f"wrote {written}", file=sys.stderr)
+    return 0
+
+
+def backend_text(model: Model) -> str:
+    """Which backend runs the model, why, and on what."""
+    return f"backend {model.choice.name} ({model.choice.reason}) on {model.runs_on}"
+
+
+def _sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
+    sinks: list[Sink] = []
+    if args.out is not None:
+        sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count))
+    if args.jsonl is not None:
+        sinks.append(JsonlSink(args.jsonl))
+    if args.show:
+        sinks.append(WindowSink(f"edgeseg: {info.name}"))
+    return sinks
+
+
+def _total(info: SourceInfo, max_frames: int | None) -> int | None:
+    known = [count for count in (info.frame_count, max_frames) if count is not None]
+    return min(known, default=None)
+
+
+def _refuse_overwriting(args: argparse.Namespace) -> None:
+    """Raise where an output would replace the source or another output."""
+    source = Path(args.source)
+    taken = {source.resolve()} if source.exists() else set()
+    if source.is_file():
+        # Annotated pictures in a folder keep the names of their originals.
+        taken.add(source.resolve().parent)
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl)):
+        if text in (None, STDOUT):
+            continue
+        if Path(text).resolve() in taken:
+            raise UsageError(f"{option} {text} would overwrite the source or another output. Choose another name.")
+        taken.add(Path(text).resolve())
