@@ -30,7 +30,9 @@ _READ_ERRORS = (
     TypeError,
     AttributeError,
     ArithmeticError,
+    AssertionError,
     EOFError,
+    OSError,
     pickle.UnpicklingError,
     struct.error,
     zipfile.BadZipFile,
@@ -59,10 +61,12 @@ def _read(path: Path) -> object:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; give the path of a .pth file with the weights")
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
         _require_size(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except _READ_ERRORS as error:
         refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global)[ :]+([\w.]+)", str(error))
         if refused:

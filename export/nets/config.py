@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from edgeseg.errors import UsageError
 from edgeseg.types import Label
@@ -12,6 +12,7 @@ from edgeseg.types import Label
 # Five unpadded stride-2 convolutions of the MaskIoU net bring this many cells down to one.
 _MASK_IOU_MIN_CELLS = 63
 _MIN_SIZE = 64
+_Config = TypeVar("_Config", bound="YolactConfig")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class YolactConfig:
         """Anchors of all levels together."""
         return self.anchors_per_cell * sum(side**2 for side in self.level_sizes)
 
-    def with_labels(self, names: Sequence[str]) -> YolactConfig:
+    def with_labels(self: _Config, names: Sequence[str]) -> _Config:
         """The same net for other classes; category ids count from 1."""
         stripped = [name.strip() for name in names]
         if not all(stripped):
@@ -101,7 +102,7 @@ class YolactConfig:
             raise UsageError(f"class names must differ; more than once: {', '.join(twice)}")
         return replace(self, labels=tuple(Label(name, number) for number, name in enumerate(stripped, start=1)))
 
-    def with_size(self, size: int) -> YolactConfig:
+    def with_size(self: _Config, size: int) -> _Config:
         """The same net at another square input size.
 
         Anchor scales follow the size as in the official 400 and 700 pixel configurations: the first scale of each level is
