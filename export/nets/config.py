@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from edgeseg.errors import UsageError
 from edgeseg.types import Label
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 # Five unpadded stride-2 convolutions of the MaskIoU net bring this many cells down to one.
 _MASK_IOU_MIN_CELLS = 63
 _MIN_SIZE = 64
-_Config = TypeVar("_Config", bound="YolactConfig")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class YolactConfig:
         """Anchors of all levels together."""
         return self.anchors_per_cell * sum(side**2 for side in self.level_sizes)
 
-    def with_labels(self: _Config, names: Sequence[str]) -> _Config:
+    def with_labels(self, names: Sequence[str]) -> Self:
         """The same net for other classes; category ids count from 1."""
         stripped = [name.strip() for name in names]
         if not all(stripped):
@@ -102,7 +104,7 @@ class YolactConfig:
             raise UsageError(f"class names must differ; more than once: {', '.join(twice)}")
         return replace(self, labels=tuple(Label(name, number) for number, name in enumerate(stripped, start=1)))
 
-    def with_size(self: _Config, size: int) -> _Config:
+    def with_size(self, size: int) -> Self:
         """The same net at another square input size.
 
         Anchor scales follow the size as in the official 400 and 700 pixel configurations: the first scale of each level is
