@@ -10,7 +10,7 @@ from edgeseg.errors import UsageError
 from edgeseg.types import Label
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 # Five unpadded stride-2 convolutions of the MaskIoU net bring this many cells down to one.
 _MASK_IOU_MIN_CELLS = 63
