@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
     if missing:
         raise UsageError(f"export needs {', '.join(missing)}; see: edgeseg export --help")
     chosen = _configured(args)
+    if hint := name_hint(args.weights, recipe(args.recipe)):
+        print(hint, file=sys.stderr)
     run = _exporter()
     job = run.Job(chosen, args.weights, args.out, ExportOptions(args.input_dtype, args.cross_class_nms), args.pictures)
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
@@ -78,6 +82,18 @@ def _configured(args: argparse.Namespace) -> Recipe:
     if args.labels is not None:
         chosen = chosen.with_labels(read_labels(args.labels))
     return chosen if args.size is None else chosen.with_size(args.size)
+
+
+def name_hint(weights: Path, chosen: Recipe) -> str:
+    """What to say when an official file name, ``<config>_<epoch>_<iter>.pth``, names another net than the recipe; else empty.
+
+    Some nets differ only in input size and anchors, which no weights file holds: its name alone can tell.
+    """
+    parts = re.fullmatch(r"(.+)_\d+_\d+", weights.stem)
+    named = RECIPES.get(parts[1]) if parts else None
+    if named is None or named.same_net(chosen):
+        return ""
+    return f"note: the file name says {named.name} ({named.summary}), the recipe is {chosen.name} ({chosen.summary}). Is that what you mean?"
 
 
 def read_labels(file: Path) -> list[str]:

@@ -66,6 +66,10 @@ class Recipe(Protocol):
         """The same net at another square input size."""
         ...
 
+    def same_net(self, other: Recipe) -> bool:
+        """Whether both are one net, input size and anchors included, whatever their names."""
+        ...
+
     def build_net(self) -> nn.Module:
         """The net without weights."""
         ...

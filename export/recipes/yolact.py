@@ -13,7 +13,7 @@ from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 from edgeseg.types import SizeHW
 
 from ..nets.config import BackboneSpec, YolactConfig
-from .base import ExportOptions, GraphModule, Shapes
+from .base import ExportOptions, GraphModule, Recipe, Shapes
 from .labels import COCO, PASCAL, YOUTUBE_VIS
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class YolactRecipe(YolactConfig):
         """Trunk, input size and classes in a few words."""
         kind = f"{self.backbone.kind} {'-'.join(map(str, self.backbone.blocks))}".strip()
         return f"{kind}{', deformable' if self.backbone.dcn_blocks else ''}, {self.size} x {self.size}, {len(self.labels)} classes"
+
+    def same_net(self, other: Recipe) -> bool:
+        """Whether both are one net: yolact_base and yolact_edge are, yolact_base and yolact_im700 are not."""
+        return isinstance(other, YolactRecipe) and replace(other, name=self.name) == self
 
     def build_net(self) -> nn.Module:
         """The net without weights."""
