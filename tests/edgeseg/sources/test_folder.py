@@ -31,7 +31,9 @@ def test_pictures_come_in_natural_order_and_the_rest_is_skipped(tmp_path):
 @pytest.mark.parametrize("names", [["a2", "a10", "b1"], ["1", "a"], ["2", "10"], ["A1", "a2"], ["x3", "x²"]])
 def test_natural_key_orders_numbers_by_value(names):
     """Numbers inside names count by value, letters without case."""
-    assert sorted(names[::-1], key=natural_key) == names
+    backwards = names[::-1]
+
+    assert sorted(backwards, key=natural_key) == names
 
 
 def test_folder_without_pictures_is_an_error(tmp_path):
