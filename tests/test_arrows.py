@@ -47,7 +47,7 @@ OPTIONAL = {
 # A module name that is computed; the runtime has no business with one.
 UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
-EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx", "tensorrt_rtx_bindings"}
+EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
 BLOCKED = ["cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "PIL"]
 
 
