@@ -1,0 +1,156 @@
+"""A real bundle of a few nodes, so that tests of what surrounds a network need no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeseg.bundle import MANIFEST, Bundle, Graph, InputSpec, TensorSpec, sha256
+from edgeseg.families import yolact
+from edgeseg.families.base import IMAGE, KEY
+from edgeseg.types import BoolArray, Label, SizeHW
+
+ROWS = 5
+"""Detections that the graph can hold."""
+CELLS = 16
+"""Cells of the prototypes along both axes."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One detection that the graph gives for every picture."""
+
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in sixteenths of the picture."""
+    left_half_only: bool = False
+    """Whether the mask ends at the middle of the picture."""
+    mask_iou: float = 1.0
+
+
+FOUND = (
+    Found(0, 0.9, (4, 4, 8, 12), mask_iou=0.5),
+    Found(1, 0.6, (6, 2, 14, 8), left_half_only=True, mask_iou=0.75),
+    Found(0, 0.2, (8, 10, 15, 15), mask_iou=0.25),
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the runtime has to make of one `Found` in a picture."""
+
+    class_id: int
+    category_id: int
+    score: float
+    box: tuple[int, int, int, int]
+    """x1, y1, x2, y2 in whole pixels."""
+    mask: BoolArray
+
+
+def tiny_bundle(
+    folder: Path,
+    *,
+    labels: int = 2,
+    input_dtype: str = "uint8",
+    size: int = 64,
+    found: Sequence[Found] = FOUND,
+    mask_iou: bool = False,
+) -> Path:
+    """Write a valid bundle of family yolact into ``folder``, which is made, and return it.
+
+    Args:
+        folder: where ``model.json`` will lie.
+        labels: how many: thing_0, thing_1 ... with category ids 10, 20 ...; fewer than ``found`` has classes contradict the graph.
+        input_dtype: ``uint8`` or ``float32``.
+        size: side of the square network input.
+        found: what the graph gives for every picture, best first.
+        mask_iou: whether the graph also gives predicted mask IoUs, as YOLACT++ does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{KEY}.onnx"
+    constants = _outputs(found, mask_iou)
+    image = TensorSpec(IMAGE, input_dtype, (1, size, size, 3))
+    onnx.save(_model(image, constants), file)
+    outputs = tuple(TensorSpec(name, str(array.dtype), array.shape) for name, array in constants.items())
+    bundle = Bundle(
+        family=yolact.NAME,
+        recipe="tiny",
+        labels=tuple(Label(f"thing_{i}", 10 * (i + 1)) for i in range(labels)),
+        input=InputSpec((size, size), input_dtype),
+        graphs={KEY: Graph({"fp32": file.name}, (image,), outputs)},
+        hashes={file.name: sha256(file)},
+        made_with={"edgeseg": "test"},
+    )
+    (folder / MANIFEST).write_text(json.dumps(bundle.to_json()), encoding="utf-8")
+    return folder
+
+
+def tiny_expected(image_hw: SizeHW, *, score: float = 0.3, found: Sequence[Found] = FOUND) -> list[Expected]:
+    """What a tiny bundle must report for any picture of ``image_hw``, best first, scores strictly above ``score``."""
+    return [_expected(entry, image_hw) for entry in found if entry.score > score]
+
+
+def _expected(entry: Found, image_hw: SizeHW) -> Expected:
+    height, width = image_hw
+    x1, y1, x2, y2 = entry.box
+    column, row = np.meshgrid(np.arange(CELLS), np.arange(CELLS))
+    inside = (column >= x1 - 1) & (column < x2 + 1) & (row >= y1 - 1) & (row < y2 + 1)
+    if entry.left_half_only:
+        inside &= column < CELLS // 2
+    soft = np.where(inside, 1 / (1 + np.exp(-8.0)), 0.0).astype(np.float32)
+    mask = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+    box = tuple(int(corner * side / CELLS) for corner, side in zip(entry.box, (width, height) * 2, strict=True))
+    return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, box, mask)
+
+
+def _outputs(found: Sequence[Found], mask_iou: bool) -> dict[str, np.ndarray]:
+    boxes, scores = np.zeros((ROWS, 4), np.float32), np.full(ROWS, -1, np.float32)
+    classes, coefficients, ious = np.zeros(ROWS, np.int64), np.zeros((ROWS, 2), np.float32), np.zeros(ROWS, np.float32)
+    for i, entry in enumerate(found):
+        boxes[i], scores[i], classes[i], ious[i] = np.array(entry.box) / CELLS, entry.score, entry.class_id, entry.mask_iou
+        coefficients[i] = (-8, 16) if entry.left_half_only else (8, 0)
+    prototypes = np.ones((CELLS, CELLS, 2), np.float32)
+    prototypes[:, CELLS // 2 :, 1] = 0
+    outputs = {
+        yolact.BOXES: boxes,
+        yolact.SCORES: scores,
+        yolact.CLASSES: classes,
+        yolact.COEFFICIENTS: coefficients,
+        yolact.PROTOTYPES: prototypes,
+    }
+    return outputs | {yolact.MASK_IOU: ious} if mask_iou else outputs
+
+
+def _model(image: TensorSpec, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """Constants plus a zero that is computed from the picture, so that no backend may drop the input."""
+    nodes = [
+        helper.make_node("Cast", [IMAGE], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], keepdims=0),
+        helper.make_node("Neg", ["mean"], ["negative"]),
+        helper.make_node("Relu", ["negative"], ["zero"]),
+        helper.make_node("Cast", ["zero"], ["zero_int64"], to=TensorProto.INT64),
+    ]
+    for name, array in constants.items():
+        nodes.append(helper.make_node("Add", [f"{name}_constant", "zero_int64" if array.dtype == np.int64 else "zero"], [name]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [_value(image.name, np.dtype(image.dtype), image.shape)],
+        [_value(name, array.dtype, array.shape) for name, array in constants.items()],
+        [numpy_helper.from_array(array, f"{name}_constant") for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _value(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape)
