@@ -1,0 +1,42 @@
+"""Tables and summaries as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.cli.report import peak_memory_mib, summary_text, table
+from edgeseg.pipeline import StageTimes, Summary
+
+
+def test_columns_are_aligned():
+    """Every column is as wide as its widest cell; numbers stand to the right; lines end without blanks."""
+    assert table([("stage", "ms"), ("a", "10.00"), ("b", "")], right=(1,)) == "stage     ms\na      10.00\nb"
+
+
+def test_summary_has_milliseconds_per_stage():
+    """Seconds inside become milliseconds in print: median and 99th percentile of each stage."""
+    stage = StageTimes()
+    for seconds in (0.001, 0.002, 0.003):
+        stage.add(seconds)
+    text = summary_text(Summary(frames=4, detections=1, wall_s=2.0, warm_up_s=0.5, stages={"infer": stage}))
+
+    first, head, row, *_ = text.splitlines()
+    assert first == "4 frames in 2.00 s, 2.0 frames/s after the first; 1 instance"
+    assert head.split() == ["stage", "median", "ms", "p99", "ms"]
+    assert row.split() == ["infer", "2.00", "2.98"]
+
+
+def test_summary_of_one_frame_states_no_speed():
+    """One frame is all warm-up: no rate and no stages are made up."""
+    first, *rest = summary_text(Summary(frames=1, detections=0, wall_s=0.5, warm_up_s=0.5)).splitlines()
+
+    assert first == "1 frame in 0.50 s; 0 instances"
+    assert not any("stage" in line for line in rest)
+
+
+def test_peak_memory_is_in_mebibytes():
+    """This process holds more than ten and less than a hundred thousand MiB, or the system does not say."""
+    memory = peak_memory_mib()
+
+    assert memory is None or 10 < memory < 100_000
+    assert memory == pytest.approx(peak_memory_mib(), rel=0.5)
