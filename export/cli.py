@@ -93,7 +93,7 @@ def name_hint(weights: Path, chosen: Recipe) -> str:
     named = RECIPES.get(parts[1]) if parts else None
     if named is None or named.same_net(chosen):
         return ""
-    return f"note: the file name says {named.name} ({named.summary}), the recipe is {chosen.name} ({chosen.summary}). Is that what you mean?"
+    return f"note: the file name says {named.name} ({named.summary}), the recipe is {chosen.name} ({chosen.summary}). Is that meant?"
 
 
 def read_labels(file: Path) -> list[str]:
