@@ -55,7 +55,7 @@ def json_example(document: str) -> Any:
 
 @pytest.fixture
 def desk(tmp_path, checkout) -> Path:
-    """A folder with what a reader of the docs has at hand: a checkpoint, a picture and a video."""
+    """A folder with what a reader of the docs has at hand: a checkout, a checkpoint, a picture and a video."""
     cv2 = opencv()
     picture = cv2.imread(str(checkout / "tests" / "data" / "yolact" / "coffee.png"))
     cv2.imwrite(str(tmp_path / "picture.jpg"), picture)
@@ -63,6 +63,7 @@ def desk(tmp_path, checkout) -> Path:
     for shift in range(3):
         video.write(cv2.resize(picture[:, shift * 8 :], (320, 240)))
     video.release()
+    (tmp_path / "edgeseg").symlink_to(checkout / "edgeseg")
     return tmp_path
 
 
