@@ -92,7 +92,7 @@ def _paint_label(image: U8Array, found: Instances, i: int, name: str, colour: Co
         (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
         pad = max(2, round(4 * scale))
         box_width, box_height = text_width + 2 * pad, text_height + below + 2 * pad
-        if box_width <= width and box_height <= height // 6:
+        if box_width <= width and box_height <= height // 5:
             break
     else:
         return
