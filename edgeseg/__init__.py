@@ -1,9 +1,9 @@
 """edgeseg: instance and panoptic segmentation of live video on edge devices.
 
-    import edgeseg
+import edgeseg
 
-    model = edgeseg.load("bundle")
-    result = model(image_bgr)
+model = edgeseg.load("bundle")
+result = model(image_bgr)
 """
 
 from __future__ import annotations

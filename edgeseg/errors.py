@@ -1,15 +1,15 @@
 """Every error a user of edgeseg can meet.
 
-    EdgesegError                 exit code 1; the message says what was wrong and what to do
-    |-- UsageError               exit code 2; an option, argument or combination that cannot work
-    |-- MissingDependencyError   an optional package is absent or broken; names the extra to install
-    |-- BundleError              a bundle that is damaged, foreign, too new or incomplete
-    |-- CheckpointError          a weights file that is unreadable, unsafe or does not fit its recipe
-    |-- ExportError              an export that failed or whose graph did not match the original
-    |-- BackendError             a backend that cannot load or run a graph
-    |-- SourceError              a picture, video or camera that cannot be opened or read
-    |-- SinkError                an output that cannot be written
-    `-- EvaluationError          ground truth and results that do not belong together
+EdgesegError                 exit code 1; the message says what was wrong and what to do
+|-- UsageError               exit code 2; an option, argument or combination that cannot work
+|-- MissingDependencyError   an optional package is absent or broken; names the extra to install
+|-- BundleError              a bundle that is damaged, foreign, too new or incomplete
+|-- CheckpointError          a weights file that is unreadable, unsafe or does not fit its recipe
+|-- ExportError              an export that failed or whose graph did not match the original
+|-- BackendError             a backend that cannot load or run a graph
+|-- SourceError              a picture, video or camera that cannot be opened or read
+|-- SinkError                an output that cannot be written
+`-- EvaluationError          ground truth and results that do not belong together
 """
 
 from __future__ import annotations
