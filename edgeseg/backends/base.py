@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import numpy as np
 
 from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.errors import BackendError
 from edgeseg.types import AnyArray
+
+Tensor: TypeAlias = tuple[str, str, Sequence[int | None]]
+"""Name, dtype as numpy calls it, and shape of an input or output as a library reports it; None where a side is not fixed."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +104,24 @@ def check_feeds(expected: tuple[TensorSpec, ...], feeds: Mapping[str, AnyArray])
         array = feeds.get(spec.name)
         if array is None:
             problems.append(f"{spec.name}: missing")
-        elif (array.dtype.name, array.shape) != (spec.dtype, spec.shape):
+        elif (array.dtype, array.shape) != (np.dtype(spec.dtype), spec.shape):
             problems.append(f"{spec.name}: got {array.dtype} {list(array.shape)}")
     if problems:
         raise BackendError(f"the graph expects {'; '.join(map(str, expected))}. Problems: {'; '.join(problems)}.")
 
 
-def check_names(file: Path, graph: Graph, inputs: set[str], outputs: set[str]) -> None:
-    """Raise unless a loaded file has the inputs and outputs that the manifest declares."""
+def check_tensors(file: Path, graph: Graph, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    """Raise unless a loaded file has the inputs and outputs that the manifest declares, of the declared dtypes and shapes."""
     for what, declared, found in (("inputs", graph.inputs, inputs), ("outputs", graph.outputs, outputs)):
-        missing = {spec.name for spec in declared} - found
-        if missing:
+        tensors = {name: (dtype, shape) for name, dtype, shape in found}
+        wrong = [str(spec) for spec in declared if spec.name not in tensors or not _fits(spec, *tensors[spec.name])]
+        if wrong:
+            has = "; ".join(f"{name}: {dtype} {list(shape)}" for name, (dtype, shape) in tensors.items())
             raise BackendError(
-                f"{file} lacks the {what} {sorted(missing)} that model.json declares; it has {sorted(found)}. Export the model again."
+                f"{file} lacks the {what} {'; '.join(wrong)} that model.json declares; it has {has}. Export the model again."
             )
+
+
+def _fits(spec: TensorSpec, dtype: str, shape: Sequence[int | None]) -> bool:
+    known = len(shape) == len(spec.shape) and all(side in (None, wanted) for side, wanted in zip(shape, spec.shape, strict=True))
+    return dtype == spec.dtype and known

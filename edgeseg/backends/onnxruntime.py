@@ -7,17 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeseg.backends.base import Probe, Session, check_names
+from edgeseg.backends.base import Probe, Session, Tensor, check_tensors
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
 from edgeseg.types import AnyArray
 
 PROVIDER = "CPUExecutionProvider"
 REMEDY = "pip install 'edgeseg[cpu]'"
+_DTYPES = {"float": "float32", "double": "float64"}
+"""ONNX Runtime's words for what numpy calls otherwise."""
 
 
 def _library() -> Any:
     return importlib.import_module("onnxruntime")
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: classes of its own that share no base but Exception."""
+    native = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    own = [entry for entry in vars(native).values() if isinstance(entry, type) and issubclass(entry, Exception)]
+    return (*own, RuntimeError, ValueError)
 
 
 class OnnxRuntime:
@@ -45,10 +54,16 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads or 0
         try:
             handle = library.InferenceSession(str(file), options, providers=[PROVIDER])
-        except (RuntimeError, ValueError) as error:
+        except _errors() as error:
             raise BackendError(f"ONNX Runtime {library.__version__} cannot load {file}: {error}") from error
-        check_names(file, graph, {i.name for i in handle.get_inputs()}, {o.name for o in handle.get_outputs()})
+        check_tensors(file, graph, _tensors(handle.get_inputs()), _tensors(handle.get_outputs()))
         return _OnnxRuntimeSession(graph, f"CPU, {precision}, {threads or 'all'} threads", handle)
+
+
+def _tensors(ports: list[Any]) -> list[Tensor]:
+    words = [port.type.removeprefix("tensor(").removesuffix(")") for port in ports]
+    shapes = [[side if isinstance(side, int) else None for side in port.shape] for port in ports]
+    return [(port.name, _DTYPES.get(word, word), shape) for port, word, shape in zip(ports, words, shapes, strict=True)]
 
 
 class _OnnxRuntimeSession(Session):
@@ -60,7 +75,7 @@ class _OnnxRuntimeSession(Session):
     def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         try:
             arrays = self._handle.run(self._fetch, dict(feeds))
-        except RuntimeError as error:
+        except _errors() as error:
             raise BackendError(f"ONNX Runtime failed while running the graph: {error}") from error
         return dict(zip(self._fetch, arrays, strict=True))
 

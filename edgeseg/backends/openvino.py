@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeseg.backends.base import Probe, Session, check_names
+from edgeseg.backends.base import Probe, Session, Tensor, check_tensors
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
 from edgeseg.types import AnyArray
@@ -51,12 +51,16 @@ class OpenVino:
             compiled = library.Core().compile_model(str(file), DEVICE, settings)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO {library.__version__} cannot load {file}: {error}") from error
-        check_names(file, graph, _names(compiled.inputs), _names(compiled.outputs))
+        check_tensors(file, graph, _tensors(compiled.inputs), _tensors(compiled.outputs))
         return _OpenVinoSession(graph, f"CPU, {precision}, {threads or 'all'} threads", compiled.create_infer_request())
 
 
-def _names(ports: list[Any]) -> set[str]:
-    return {name for port in ports for name in port.get_names()}
+def _tensors(ports: list[Any]) -> list[Tensor]:
+    return [(name, port.get_element_type().to_dtype().name, _shape(port)) for port in ports for name in port.get_names()]
+
+
+def _shape(port: Any) -> list[int | None]:
+    return [side.get_length() if side.is_static else None for side in port.get_partial_shape()]
 
 
 class _OpenVinoSession(Session):
