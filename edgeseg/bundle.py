@@ -152,11 +152,11 @@ def _spec_json(spec: TensorSpec) -> dict[str, Any]:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     file = folder / MANIFEST
-    if not folder.exists():
-        raise BundleError(f"there is no bundle at {folder}. Give the folder that 'edgeseg export' wrote.")
-    if not file.is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Give the folder that 'edgeseg export' wrote.")
     try:
+        if not folder.exists():
+            raise BundleError(f"there is no bundle at {folder}. Give the folder that 'edgeseg export' wrote.")
+        if not file.is_file():
+            raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Give the folder that 'edgeseg export' wrote.")
         if file.stat().st_size > _MANIFEST_BYTES_MAX:
             raise BundleError(f"{file} is larger than {_MANIFEST_BYTES_MAX} bytes, which no manifest is. Do not use this bundle.")
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -176,25 +176,40 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 def _from_json(manifest: Mapping[str, Any], folder: Path) -> Bundle:
     return Bundle(
-        family=str(manifest["family"]),
-        recipe=str(manifest["recipe"]),
+        family=_text(manifest["family"]),
+        recipe=_text(manifest["recipe"]),
         labels=tuple(_label(entry) for entry in manifest["labels"]),
         input=_input(manifest["input"]),
-        graphs={str(name): _graph(entry) for name, entry in manifest["graphs"].items()},
-        hashes={str(name): str(value) for name, value in manifest["hashes"].items()},
-        made_with={str(name): str(value) for name, value in manifest.get("made_with", {}).items()},
+        graphs={name: _graph(entry) for name, entry in manifest["graphs"].items()},
+        hashes={name: _text(value) for name, value in manifest["hashes"].items()},
+        made_with={name: _text(value) for name, value in manifest.get("made_with", {}).items()},
         parity=dict(manifest.get("parity", {})),
         path=folder,
     )
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    value.encode()
+    return value
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
 def _label(entry: Mapping[str, Any]) -> Label:
-    return Label(str(entry["name"]), int(entry["category_id"]), bool(entry["is_thing"]))
+    if not isinstance(entry["is_thing"], bool):
+        raise TypeError(f"is_thing is {entry['is_thing']!r}, not true or false")
+    return Label(_text(entry["name"]), _whole(entry["category_id"]), entry["is_thing"])
 
 
 def _input(entry: Mapping[str, Any]) -> InputSpec:
-    height, width = (int(side) for side in entry["size"])
-    dtype, fit = str(entry["dtype"]), str(entry["fit"])
+    height, width = (_whole(side) for side in entry["size"])
+    dtype, fit = _text(entry["dtype"]), _text(entry["fit"])
     if not (0 < height <= _SIDE_MAX and 0 < width <= _SIDE_MAX):
         raise ValueError(f"input size {height}x{width} is outside 1..{_SIDE_MAX}")
     if dtype not in ("uint8", "float32") or fit not in FITS:
@@ -203,24 +218,24 @@ def _input(entry: Mapping[str, Any]) -> InputSpec:
 
 
 def _graph(entry: Mapping[str, Any]) -> Graph:
-    files = {str(precision): str(name) for precision, name in entry["files"].items()}
+    files = {precision: _text(name) for precision, name in entry["files"].items()}
     if not files:
         raise ValueError("a graph names no file")
     return Graph(
         files=files,
         inputs=tuple(_spec(spec) for spec in entry["inputs"]),
         outputs=tuple(_spec(spec) for spec in entry["outputs"]),
-        carry={str(key): str(value) for key, value in entry.get("carry", {}).items()},
+        carry={name: _text(value) for name, value in entry.get("carry", {}).items()},
     )
 
 
 def _spec(entry: Mapping[str, Any]) -> TensorSpec:
-    shape = tuple(int(side) for side in entry["shape"])
-    if str(entry["dtype"]) not in _DTYPES:
+    shape = tuple(_whole(side) for side in entry["shape"])
+    if _text(entry["dtype"]) not in _DTYPES:
         raise ValueError(f"tensor dtype {entry['dtype']!r} is not one of {', '.join(_DTYPES)}")
     if any(side < 1 for side in shape) or math.prod(shape) > _TENSOR_ELEMENTS_MAX:
         raise ValueError(f"tensor {entry['name']!r} has an impossible shape {list(shape)}")
-    return TensorSpec(str(entry["name"]), str(entry["dtype"]), shape)
+    return TensorSpec(_text(entry["name"]), entry["dtype"], shape)
 
 
 def _check_files(bundle: Bundle) -> None:
@@ -230,6 +245,14 @@ def _check_files(bundle: Bundle) -> None:
 
 
 def _check_file(bundle: Bundle, what: str, name: str) -> None:
+    try:
+        _verify(bundle, what, name)
+    except (OSError, RuntimeError, ValueError) as error:
+        # Names that no file can have, loops of links, files that may not be read.
+        raise BundleError(f"{what}: the file {name!r} cannot be read ({error}). Copy the bundle or export the model again.") from error
+
+
+def _verify(bundle: Bundle, what: str, name: str) -> None:
     path = bundle.path / name
     relative = PurePosixPath(name)
     inside = path.resolve().is_relative_to(bundle.path.resolve())

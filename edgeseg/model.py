@@ -39,6 +39,11 @@ class Model:
         self.clock = clock
         self._family = family(bundle.family)
         self._session = session
+        lacking = set(self._family.outputs) - {spec.name for spec in bundle.graphs[KEY].outputs}
+        if lacking:
+            raise BundleError(
+                f"{bundle.path}: its graph lacks the outputs {sorted(lacking)} of family {bundle.family}. Export the model again."
+            )
 
     def __enter__(self) -> Model:
         return self

@@ -27,6 +27,8 @@ class Family(Protocol):
     """One kind of model output."""
 
     name: str
+    outputs: tuple[str, ...]
+    """What the graph that runs on a key frame must give."""
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Turn graph outputs into values in image coordinates, keeping scores strictly above the threshold."""
