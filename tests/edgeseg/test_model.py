@@ -142,9 +142,7 @@ def test_results_do_not_change_with_later_pictures(tmp_path: Path) -> None:
         ({"score_threshold": float("nan")}, UsageError, "score threshold must be from 0 to 1, got nan"),
     ],
 )
-def test_arguments_that_cannot_work_are_refused(
-    tmp_path: Path, arguments: dict[str, Any], error: type[EdgesegError], message: str
-) -> None:
+def test_arguments_that_cannot_work_are_refused(tmp_path: Path, arguments: dict[str, Any], error: type[EdgesegError], message: str) -> None:
     """Each with its own error."""
     with pytest.raises(error, match=message):
         edgeseg.load(tiny_bundle(tmp_path / "b"), **{"backend": "onnxruntime", **arguments})
