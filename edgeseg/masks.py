@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -55,16 +56,25 @@ class SoftMasks:
 
     def rle(self, i: int) -> Rle:
         """Mask ``i`` as COCO run-length code; the image-size mask is never built."""
-        return encode_rle(*self.crop(i), self.image_hw)
+        x, y = self.masks[i].window[:2]
+        return encode_rle(y, x, sample(self.masks[i], "F") > THRESHOLD, self.image_hw)
 
 
-def sample(mask: SoftMask) -> F32Array:
-    """Bilinear values (half-pixel centres, align_corners=False) at the centres of the window's pixels, float32."""
+def sample(mask: SoftMask, order: Literal["C", "F"] = "C") -> F32Array:
+    """Bilinear values (half-pixel centres, align_corners=False) at the centres of the window's pixels.
+
+    Args:
+        mask: what to sample.
+        order: memory layout of the result; column-major is what run-length code wants.
+
+    Returns:
+        float32 (window height, window width).
+    """
     x1, y1, x2, y2 = mask.window
     left, top, right, bottom = mask.rectangle
     rows = _interpolation(np.arange(y1, y2), top, bottom, mask.values.shape[0])
     columns = _interpolation(np.arange(x1, x2), left, right, mask.values.shape[1])
-    values: F32Array = rows @ (mask.values @ columns.T)
+    values: F32Array = rows @ (mask.values @ columns.T) if order == "C" else (columns @ (mask.values.T @ rows.T)).T
     return values
 
 
@@ -127,11 +137,12 @@ def encode_rle(y: int, x: int, inside: BoolArray, image_hw: SizeHW) -> Rle:
 
 def _run_bounds(y: int, x: int, inside: BoolArray, height: int) -> I64Array:
     """Column-major positions in the whole image at which runs of ones start and end, in turn."""
-    padded = np.zeros((inside.shape[1], inside.shape[0] + 1), np.int8)
-    padded[:, :-1] = inside.T
-    # The zero behind every column separates it from the next, so one difference over the flat array finds all ends.
-    changes = np.flatnonzero(np.diff(padded.ravel(), prepend=np.int8(0)))
-    column, row = np.divmod(changes, inside.shape[0] + 1)
+    rows, columns = inside.shape
+    # A zero before the first column and behind every column: one comparison over the flat array finds all ends.
+    flat = np.zeros(1 + columns * (rows + 1), bool)
+    flat[1:].reshape(columns, rows + 1)[:, :-1] = inside.T
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    column, row = np.divmod(changes, rows + 1)
     bounds: I64Array = (column + x) * height + row + y
     # A run that reaches the bottom goes on at the top of the next column: drop the seam.
     seam = np.flatnonzero(bounds[1:-1:2] == bounds[2::2]) * 2 + 1 if len(bounds) > 2 else np.zeros(0, np.int64)
