@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from edgeseg.types import AnyArray, BoolArray, F32Array, I64Array, Rle, SizeHW
 
 THRESHOLD = np.float32(0.5)
 _RLE_GROUP_BITS = 5
-_RLE_GROUPS_MAX = 13
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,9 @@ class SoftMasks:
         return SoftMasks(tuple(self.masks[i] for i in chosen), self.image_hw)
 
     def crop(self, i: int) -> tuple[int, int, BoolArray]:
-        """``(y, x, bool (h, w))``: mask ``i`` inside its window."""
-        mask = self.masks[i]
-        x, y = mask.window[:2]
-        return y, x, sample(mask) > THRESHOLD
+        """``(y, x, bool (h, w))``: mask ``i`` inside its window; column-major in memory, as run-length code wants it."""
+        x, y = self.masks[i].window[:2]
+        return y, x, _inside(self.masks[i])
 
     def paste(self, i: int) -> BoolArray:
         """Mask ``i`` as bool (H, W)."""
@@ -56,42 +53,48 @@ class SoftMasks:
 
     def rle(self, i: int) -> Rle:
         """Mask ``i`` as COCO run-length code; the image-size mask is never built."""
-        x, y = self.masks[i].window[:2]
-        return encode_rle(y, x, sample(self.masks[i], "F") > THRESHOLD, self.image_hw)
+        return encode_rle(*self.crop(i), self.image_hw)
 
 
-def sample(mask: SoftMask, order: Literal["C", "F"] = "C") -> F32Array:
-    """Bilinear values (half-pixel centres, align_corners=False) at the centres of the window's pixels.
-
-    Args:
-        mask: what to sample.
-        order: memory layout of the result; column-major is what run-length code wants.
-
-    Returns:
-        float32 (window height, window width).
-    """
+def _inside(mask: SoftMask) -> BoolArray:
+    """bool (h, w): which pixels of the window belong to the mask; column-major in memory."""
     x1, y1, x2, y2 = mask.window
     left, top, right, bottom = mask.rectangle
-    rows = _interpolation(np.arange(y1, y2), top, bottom, mask.values.shape[0])
-    columns = _interpolation(np.arange(x1, x2), left, right, mask.values.shape[1])
-    values: F32Array = rows @ (mask.values @ columns.T) if order == "C" else (columns @ (mask.values.T @ rows.T)).T
-    return values
+    cell, fraction = _taps(x1, x2, left, right, mask.values.shape[1])
+    values = _interpolated_rows(mask.values, y1, y2, top, bottom)
+    rise, gap = np.diff(values, axis=0, append=values[-1:]), THRESHOLD - values
+    columns = np.empty((x2 - x1, y2 - y1), bool)
+    # Pixel columns between the same two grid columns at a time: value + fraction * rise > threshold, while all of it is in the cache.
+    ends = [*(np.flatnonzero(np.diff(cell)) + 1), len(cell)] if len(cell) else []
+    first = 0
+    for last in ends:
+        at = cell[first]
+        np.greater(fraction[first:last, None] * rise[at], gap[at], out=columns[first:last])
+        first = last
+    return columns.T
 
 
-def _interpolation(pixels: I64Array, low: float, high: float, cells: int) -> F32Array:
-    """Matrix (pixels, cells) of the two bilinear weights that every pixel has along one axis."""
-    weights = np.zeros((len(pixels), cells), np.float32)
-    if not len(pixels):
-        return weights
-    position = (pixels + 0.5 - low) * (cells / (high - low)) - 0.5
+def _interpolated_rows(values: F32Array, first: int, last: int, low: float, high: float) -> F32Array:
+    """float32 (grid columns, pixels): grid values (rows, columns) interpolated along y at the pixels ``first`` to ``last``."""
+    cell, fraction = _taps(first, last, low, high, len(values))
+    below = values[np.minimum(cell + 1, len(values) - 1)]
+    return np.ascontiguousarray((values[cell] + fraction[:, None] * (below - values[cell])).T)
+
+
+def _taps(first: int, last: int, low: float, high: float, cells: int) -> tuple[I64Array, F32Array]:
+    """Where pixel centres lie between cell centres along one axis (half-pixel rule, align_corners=False).
+
+    Args:
+        first, last: the pixels, half open.
+        low, high: what the ``cells`` cells cover, in pixels.
+
+    Returns:
+        Index of the cell before each pixel, int64, and the weight of the one behind it, float32 in 0..1.
+    """
+    position = (np.arange(first, last) + 0.5 - low) * (cells / (high - low)) - 0.5
     position = np.clip(position, 0, cells - 1)
-    first = np.minimum(position.astype(np.int64), max(cells - 2, 0))
-    fraction = (position - first).astype(np.float32)
-    index = np.arange(len(pixels))
-    weights[index, first] = 1 - fraction
-    if cells > 1:
-        weights[index, first + 1] = fraction
-    return weights
+    cell = position.astype(np.int64)
+    return cell, (position - cell).astype(np.float32)
 
 
 def grid_mask(values: F32Array, start_xy: tuple[int, int], grid_hw: SizeHW, image_hw: SizeHW) -> SoftMask:
@@ -142,32 +145,35 @@ def _run_bounds(y: int, x: int, inside: BoolArray, height: int) -> I64Array:
     flat = np.zeros(1 + columns * (rows + 1), bool)
     flat[1:].reshape(columns, rows + 1)[:, :-1] = inside.T
     changes = np.flatnonzero(flat[1:] != flat[:-1])
-    column, row = np.divmod(changes, rows + 1)
-    bounds: I64Array = (column + x) * height + row + y
+    # Flat position -> position in the image: every column before adds the rows outside the window, less its separator.
+    bounds: I64Array = changes + changes // (rows + 1) * (height - rows - 1) + x * height + y
     # A run that reaches the bottom goes on at the top of the next column: drop the seam.
-    seam = np.flatnonzero(bounds[1:-1:2] == bounds[2::2]) * 2 + 1 if len(bounds) > 2 else np.zeros(0, np.int64)
-    return np.delete(bounds, np.concatenate([seam, seam + 1]))
+    seam = np.flatnonzero(bounds[1:-1:2] == bounds[2::2]) * 2 + 1
+    return np.delete(bounds, np.concatenate([seam, seam + 1])) if len(seam) else bounds
 
 
 def _compress(counts: AnyArray) -> str:
     """COCO's text form (cocoapi maskApi.c, rleToString): differences to the last but one count, five bits a character."""
-    values = counts.astype(np.int64)
+    values = counts.astype(np.int32)
     values[3:] -= counts[1:-2]
-    characters = np.zeros((len(values), _RLE_GROUPS_MAX), np.uint8)
-    used = np.zeros((len(values), _RLE_GROUPS_MAX), bool)
-    open_ = np.ones(len(values), bool)
-    for group in range(_RLE_GROUPS_MAX):
+    size = _characters(values)
+    start = np.cumsum(size) - size
+    text = np.empty(int(size.sum()), np.uint8)
+    for group in range(int(size.max())):
+        # Most counts fit one character or two, so later rounds are short.
         low = values & 31
-        values = values >> _RLE_GROUP_BITS
-        more = np.where(low & 16, values != -1, values != 0)
-        characters[:, group] = low + 32 * more + 48
-        used[:, group] = open_
-        open_ = open_ & more
-        if not open_.any():
-            break
-    return characters[used].tobytes().decode("ascii")
+        more = size > group + 1
+        text[start + group] = low + 48 + 32 * more
+        values, size, start = values[more] >> _RLE_GROUP_BITS, size[more], start[more]
+    return text.tobytes().decode("ascii")
 
 
-def empty_masks(image_hw: SizeHW) -> SoftMasks:
-    """No masks at all, for an image of that size."""
-    return SoftMasks((), image_hw)
+def _characters(values: AnyArray) -> AnyArray:
+    """How many groups of five bits each value takes, the sign bit included."""
+    magnitude = values ^ (values >> 31)
+    size = np.ones(len(values), np.int32)
+    limit = 1 << (_RLE_GROUP_BITS - 1)
+    while (longer := magnitude >= limit).any():
+        size += longer
+        limit <<= _RLE_GROUP_BITS
+    return size

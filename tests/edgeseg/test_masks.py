@@ -8,7 +8,7 @@ import torch
 from pycocotools import mask as coco
 
 from edgeseg.families.yolact import soft_mask
-from edgeseg.masks import SoftMasks, encode_rle, grid_mask, sample
+from edgeseg.masks import SoftMasks, encode_rle, grid_mask
 
 
 def full_frame(prototypes, coefficients, box, image_hw):
@@ -54,18 +54,19 @@ def test_soft_mask_equals_full_frame_bilinear(box, image_hw):
     assert certain.mean() > 0.99
 
 
-def test_soft_mask_values_equal_full_frame_bilinear():
-    """Inside the window the interpolated values themselves agree, borders of the crop included."""
+@pytest.mark.parametrize("image_hw", [(250, 330), (7, 9), (20, 20)])
+def test_every_level_of_a_soft_mask_is_where_full_frame_bilinear_has_it(image_hw):
+    """Scaling the values moves the contour through all levels, borders of the crop included; it stays where it belongs."""
     rng = np.random.default_rng(4)
     values = rng.random((9, 7)).astype(np.float32)
     grid = np.zeros((20, 20), np.float32)
     grid[5:14, 11:18] = values
-    expected = torch.nn.functional.interpolate(torch.from_numpy(grid)[None, None], (250, 330), mode="bilinear")[0, 0].numpy()
+    expected = torch.nn.functional.interpolate(torch.from_numpy(grid)[None, None], image_hw, mode="bilinear")[0, 0].numpy()
 
-    mask = grid_mask(values, (11, 5), (20, 20), (250, 330))
-    x1, y1, x2, y2 = mask.window
-
-    np.testing.assert_allclose(sample(mask), expected[y1:y2, x1:x2], atol=1e-5)
+    for level in np.linspace(0.5, 0.95, 10):
+        mask = grid_mask(values * np.float32(0.5 / level), (11, 5), (20, 20), image_hw)
+        certain = np.abs(expected - level) > 1e-5
+        assert (SoftMasks((mask,), image_hw).paste(0) == (expected > level))[certain].all()
 
 
 def random_crops():

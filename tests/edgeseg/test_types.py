@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from edgeseg.masks import SoftMask, SoftMasks, empty_masks
+from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.types import Frame, GroundTruth, Instances, Label, Panoptic, Result, Segment, Step
 
 LABELS = (Label("cup", 47), Label("bowl", 51))
@@ -36,7 +36,7 @@ def _result(**changes: Any) -> Result:
 
 
 def _nothing() -> Instances:
-    columns = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), empty_masks(HW), np.zeros(0, np.int64))
+    columns = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), SoftMasks((), HW), np.zeros(0, np.int64))
     return Instances(*columns, HW)
 
 
@@ -67,7 +67,7 @@ def test_a_frame_refuses_what_is_no_bgr_picture(pixels: np.ndarray) -> None:
         ({"classes": np.zeros(1, np.int64)}, r"classes must have shape \(2,\), got \(1,\)"),
         ({"track_ids": np.zeros((2, 1), np.int64)}, r"track_ids must have shape \(2,\), got \(2, 1\)"),
         ({"mask_scores": np.zeros(3, np.float32)}, r"mask_scores must have shape \(2,\), got \(3,\)"),
-        ({"masks": empty_masks(HW)}, "2 scores need 2 masks, got 0"),
+        ({"masks": SoftMasks((), HW)}, "2 scores need 2 masks, got 0"),
         ({"image_hw": (8, 6)}, r"masks are for \(6, 8\), the image is \(8, 6\)"),
     ],
 )
