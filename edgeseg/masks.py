@@ -59,15 +59,16 @@ class SoftMasks:
 def _inside(mask: SoftMask) -> BoolArray:
     """bool (h, w): which pixels of the window belong to the mask; column-major in memory."""
     x1, y1, x2, y2 = mask.window
+    columns = np.empty((x2 - x1, y2 - y1), bool)
+    if not columns.size:
+        return columns.T
     left, top, right, bottom = mask.rectangle
     cell, fraction = _taps(x1, x2, left, right, mask.values.shape[1])
     values = _interpolated_rows(mask.values, y1, y2, top, bottom)
     rise, gap = np.diff(values, axis=0, append=values[-1:]), THRESHOLD - values
-    columns = np.empty((x2 - x1, y2 - y1), bool)
     # Pixel columns between the same two grid columns at a time: value + fraction * rise > threshold, while all of it is in the cache.
-    ends = [*(np.flatnonzero(np.diff(cell)) + 1), len(cell)] if len(cell) else []
     first = 0
-    for last in ends:
+    for last in (*(np.flatnonzero(np.diff(cell)) + 1), len(cell)):
         at = cell[first]
         np.greater(fraction[first:last, None] * rise[at], gap[at], out=columns[first:last])
         first = last

@@ -34,7 +34,7 @@ class YolactFamily:
     """Decoding as in the original's postprocess (yolact layers/output_utils.py)."""
 
     name = NAME
-    outputs = (BOXES, SCORES, CLASSES, COEFFICIENTS, PROTOTYPES)
+    outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES, COEFFICIENTS, PROTOTYPES)
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold; masks stay soft at prototype size."""

@@ -71,7 +71,7 @@ class YolactRecipe(YolactConfig):
         """The one graph of an image model."""
         from ..nets.detect import YolactGraph
 
-        outputs = (family.BOXES, family.SCORES, family.CLASSES, family.COEFFICIENTS, family.PROTOTYPES)
+        outputs = family.YolactFamily.outputs
         graph = YolactGraph(net, self, NmsSettings(cross_class=options.cross_class_nms)).eval()
         names = (*outputs, family.MASK_IOU) if self.mask_iou else outputs
         return {KEY: GraphModule(graph, names, dense=(family.PROTOTYPES,))}
