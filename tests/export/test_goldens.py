@@ -55,3 +55,36 @@ def test_the_command_writes_the_same_detections(
     lines = out.read_text().splitlines()
     found = match(golden(config, picture)["final"], json.loads(lines[0])["instances"])
     assert (len(lines), found.missing, found.extra) == (1, 0, 0), str(found)
+
+
+def _records(config: str, picture: str) -> list[dict[str, Any]]:
+    """A golden's own detections in the form of `Result.to_json`."""
+    wanted = golden(config, picture)["final"]
+    names = {"class": "class_id", "score": "score", "box": "box", "rle": "mask", "mask_score": "mask_score"}
+    return [{names[name]: value for name, value in entry.items() if name in names} for entry in wanted]
+
+
+@pytest.mark.parametrize(
+    ("change", "missing", "extra"),
+    [
+        (lambda records: None, 0, 0),
+        (lambda records: records.reverse(), 0, 0),
+        (lambda records: records.pop(), 1, 0),
+        (lambda records: records.append(records[0]), 0, 1),
+        (lambda records: records[0].update(class_id=5), 1, 1),
+        (lambda records: records[0].update(score=records[0]["score"] + 0.0011), 1, 1),
+        (lambda records: records[0].update(mask_score=records[0]["mask_score"] - 0.0011), 1, 1),
+        (lambda records: records[0].pop("mask_score"), 1, 1),
+        (lambda records: records[0].update(box=[records[0]["box"][0] - 2, *records[0]["box"][1:]]), 1, 1),
+        (lambda records: records[0].update(mask=records[1]["mask"]), 1, 1),
+    ],
+    ids=["same", "order", "missing", "twice", "class", "score", "mask_score", "no_mask_score", "box", "mask"],
+)
+def test_the_matching_notices_every_kind_of_difference(change: Callable[[list[dict[str, Any]]], object], missing: int, extra: int) -> None:
+    """Only the order is free."""
+    records = _records("yolact_plus_resnet50", "astronaut")
+    change(records)
+
+    found = match(golden("yolact_plus_resnet50", "astronaut")["final"], records)
+
+    assert (found.missing, found.extra) == (missing, extra), str(found)
