@@ -67,7 +67,7 @@ def _records(config: str, picture: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("change", "missing", "extra"),
     [
-        (lambda records: None, 0, 0),
+        (list.copy, 0, 0),
         (lambda records: records.reverse(), 0, 0),
         (lambda records: records.pop(), 1, 0),
         (lambda records: records.append(records[0]), 0, 1),
