@@ -28,9 +28,9 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md",
 # Commands of the docs that no test runs, each with the words that must stand beside it in the text.
 NOT_RUN = {
     "edgeseg run r50 0 --show": "needs a camera and a display",
-    "python -m export.training --out demo.pth": "takes hours",
+    "python -m export.training --out demo.pth": "takes about an hour",
     "edgeseg export yolact_demo --weights demo.pth --out edgeseg/data/demo": "needs the weights that training wrote",
-    "python -m benchmarks.demo_accuracy": "takes minutes",
+    "python -m benchmarks.demo_accuracy": "takes a minute",
 }
 INSTALLS = re.compile(r"python3 -m venv |(\S+/)?pip (un)?install ")
 
