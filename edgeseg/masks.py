@@ -40,7 +40,7 @@ class SoftMasks:
         return SoftMasks(tuple(self.masks[i] for i in chosen), self.image_hw)
 
     def crop(self, i: int) -> tuple[int, int, BoolArray]:
-        """``(y, x, bool (h, w))``: mask ``i`` inside its window; column-major in memory, as run-length code wants it."""
+        """``(y, x, bool (h, w))``: mask ``i`` inside its window."""
         x, y = self.masks[i].window[:2]
         return y, x, _inside(self.masks[i])
 
@@ -52,34 +52,78 @@ class SoftMasks:
         return full
 
     def rle(self, i: int) -> Rle:
-        """Mask ``i`` as COCO run-length code; the image-size mask is never built."""
-        return encode_rle(*self.crop(i), self.image_hw)
+        """Mask ``i`` as COCO run-length code. No pixel is visited: runs end where the interpolated values cross the threshold."""
+        height, width = self.image_hw
+        bounds = _run_bounds(self.masks[i], height)
+        counts = np.diff(bounds, prepend=0)
+        # Runs alternate from zeros to ones; the last run of zeros is left out when the mask ends with the image.
+        if len(bounds) == 0 or bounds[-1] < height * width:
+            counts = np.append(counts, height * width - (bounds[-1] if len(bounds) else 0))
+        return Rle(size=[height, width], counts=_compress(counts))
 
 
 def _inside(mask: SoftMask) -> BoolArray:
-    """bool (h, w): which pixels of the window belong to the mask; column-major in memory."""
+    """bool (h, w): which pixels of the window belong to the mask."""
     x1, y1, x2, y2 = mask.window
-    columns = np.empty((x2 - x1, y2 - y1), bool)
-    if not columns.size:
-        return columns.T
+    rows = np.empty((y2 - y1, x2 - x1), bool)
+    if not rows.size:
+        return rows
     left, top, right, bottom = mask.rectangle
-    cell, fraction = _taps(x1, x2, left, right, mask.values.shape[1])
-    values = _interpolated_rows(mask.values, y1, y2, top, bottom)
+    cell, fraction = _taps(y1, y2, top, bottom, len(mask.values))
+    values = np.ascontiguousarray(_interpolated(mask.values.T, x1, x2, left, right).T)
     rise, gap = np.diff(values, axis=0, append=values[-1:]), THRESHOLD - values
-    # Pixel columns between the same two grid columns at a time: value + fraction * rise > threshold, while all of it is in the cache.
+    # Pixel rows between the same two grid rows at a time: value + fraction * rise > threshold, while all of it is in the cache.
     first = 0
     for last in (*(np.flatnonzero(np.diff(cell)) + 1), len(cell)):
         at = cell[first]
-        np.greater(fraction[first:last, None] * rise[at], gap[at], out=columns[first:last])
+        np.greater(fraction[first:last, None] * rise[at], gap[at], out=rows[first:last])
         first = last
-    return columns.T
+    return rows
 
 
-def _interpolated_rows(values: F32Array, first: int, last: int, low: float, high: float) -> F32Array:
-    """float32 (grid columns, pixels): grid values (rows, columns) interpolated along y at the pixels ``first`` to ``last``."""
+def _run_bounds(mask: SoftMask, height: int) -> I64Array:
+    """Column-major positions in an image of ``height`` rows at which runs of ones start and end, in turn: int64 (2 * runs,).
+
+    Along a pixel column the values are linear between two grid rows, so each crossing of the threshold is solved for.
+    """
+    x1, y1, x2, y2 = mask.window
+    _, top, _, bottom = mask.rectangle
+    if x1 >= x2 or y1 >= y2:
+        return np.zeros(0, np.int64)
+    values = _interpolated(mask.values.T, x1, x2, mask.rectangle[0], mask.rectangle[2])
+    cells = values.shape[1]
+    # Outside on both ends of every column, so that what starts or ends at the window's edge has a crossing too.
+    inside = np.zeros((len(values), cells + 2), bool)
+    inside[:, 1:-1] = values > THRESHOLD
+    column, behind = np.nonzero(inside[:, 1:] != inside[:, :-1])
+    before, after = values[column, np.maximum(behind - 1, 0)], values[column, np.minimum(behind, cells - 1)]
+    rise = np.where(after == before, np.float32(1), after - before)
+    crossing = (behind - 0.5 + (THRESHOLD - before) / rise) * ((bottom - top) / cells) + top - 0.5
+    # The first pixel behind a rise lies beyond the crossing; the first behind a fall may lie on it.
+    row = np.where(inside[column, behind + 1], np.floor(crossing) + 1, np.ceil(crossing))
+    row = np.where(behind == 0, y1, np.where(behind == cells, y2, np.clip(row, y1, y2)))
+    bounds = np.maximum.accumulate((column + x1) * height + row.astype(np.int64))
+    return _toggled(bounds)
+
+
+def _toggled(bounds: I64Array) -> I64Array:
+    """Those of the sorted positions that occur an odd number of times.
+
+    Two crossings between the same two pixels undo each other, and so do the end of a run at the bottom of the picture
+    and the start of the next at its top.
+    """
+    first = np.flatnonzero(np.diff(bounds, prepend=-1))
+    if len(first) == len(bounds):
+        return bounds
+    odd: I64Array = bounds[first[np.diff(first, append=len(bounds)) % 2 == 1]]
+    return odd
+
+
+def _interpolated(values: F32Array, first: int, last: int, low: float, high: float) -> F32Array:
+    """float32 (pixels, n): grid values (cells, n) interpolated along their first axis at the pixels ``first`` to ``last``."""
     cell, fraction = _taps(first, last, low, high, len(values))
-    below = values[np.minimum(cell + 1, len(values) - 1)]
-    return np.ascontiguousarray((values[cell] + fraction[:, None] * (below - values[cell])).T)
+    here = values[cell]
+    return here + fraction[:, None] * (values[np.minimum(cell + 1, len(values) - 1)] - here)
 
 
 def _taps(first: int, last: int, low: float, high: float, cells: int) -> tuple[I64Array, F32Array]:
@@ -126,31 +170,6 @@ def grid_mask(values: F32Array, start_xy: tuple[int, int], grid_hw: SizeHW, imag
 def _pixels_between(low: float, high: float, side: int) -> tuple[int, int]:
     first, last = int(np.floor(low)), int(np.ceil(high))
     return min(max(first, 0), side), min(max(last, 0), side)
-
-
-def encode_rle(y: int, x: int, inside: BoolArray, image_hw: SizeHW) -> Rle:
-    """COCO run-length code of a mask that is ``inside`` (h, w) with its top left at (x, y), and empty elsewhere."""
-    height, width = image_hw
-    bounds = _run_bounds(y, x, inside, height)
-    counts = np.diff(bounds, prepend=0)
-    # Runs alternate from zeros to ones; the last run of zeros is left out when the mask ends with the image.
-    if len(bounds) == 0 or bounds[-1] < height * width:
-        counts = np.append(counts, height * width - (bounds[-1] if len(bounds) else 0))
-    return Rle(size=[height, width], counts=_compress(counts))
-
-
-def _run_bounds(y: int, x: int, inside: BoolArray, height: int) -> I64Array:
-    """Column-major positions in the whole image at which runs of ones start and end, in turn."""
-    rows, columns = inside.shape
-    # A zero before the first column and behind every column: one comparison over the flat array finds all ends.
-    flat = np.zeros(1 + columns * (rows + 1), bool)
-    flat[1:].reshape(columns, rows + 1)[:, :-1] = inside.T
-    changes = np.flatnonzero(flat[1:] != flat[:-1])
-    # Flat position -> position in the image: every column before adds the rows outside the window, less its separator.
-    bounds: I64Array = changes + changes // (rows + 1) * (height - rows - 1) + x * height + y
-    # A run that reaches the bottom goes on at the top of the next column: drop the seam.
-    seam = np.flatnonzero(bounds[1:-1:2] == bounds[2::2]) * 2 + 1
-    return np.delete(bounds, np.concatenate([seam, seam + 1])) if len(seam) else bounds
 
 
 def _compress(counts: AnyArray) -> str:

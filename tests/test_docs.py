@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import read_bundle
-from edgeseg.masks import encode_rle
+from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.opencv import opencv
 from edgeseg.types import Instances, Label, Result, Step
 
@@ -148,29 +148,18 @@ def test_manifest_of_the_docs_is_what_the_runtime_reads_and_writes(tmp_path):
     assert manifest == read_bundle(tmp_path).to_json()
 
 
-class Rectangle:
-    """One mask that fills a box of whole pixels."""
-
-    image_hw = (480, 640)
-
-    def __len__(self):
-        return 1
-
-    def rle(self, i):
-        assert i == 0
-        return encode_rle(40, 100, np.ones((36, 12), bool), self.image_hw)
-
-
 def test_record_of_the_docs_is_what_a_result_writes():
     """The example in docs/jsonl.md is the JSON of a result with one person whose mask fills the box."""
+    image_hw, box = (480, 640), (100, 40, 112, 76)
+    masks = SoftMasks((SoftMask(np.ones((1, 1), np.float32), box, box),), image_hw)
     person = Instances(
-        boxes=np.array([[100, 40, 112, 76]], np.float32),
+        boxes=np.array([box], np.float32),
         scores=np.array([0.875], np.float32),
         classes=np.zeros(1, np.int64),
-        masks=Rectangle(),
+        masks=masks,
         track_ids=np.full(1, -1),
-        image_hw=Rectangle.image_hw,
+        image_hw=image_hw,
     )
-    result = Result(12, Step.KEY, (Label("person", 1),), Rectangle.image_hw, person, time_s=0.4, age_s=0.03125)
+    result = Result(12, Step.KEY, (Label("person", 1),), image_hw, person, time_s=0.4, age_s=0.03125)
 
     assert json_example("docs/jsonl.md") == result.to_json()

@@ -8,7 +8,7 @@ import torch
 from pycocotools import mask as coco
 
 from edgeseg.families.yolact import soft_mask
-from edgeseg.masks import SoftMasks, encode_rle, grid_mask
+from edgeseg.masks import SoftMask, SoftMasks, grid_mask
 
 
 def full_frame(prototypes, coefficients, box, image_hw):
@@ -80,6 +80,12 @@ def random_crops():
         yield int(y), int(x), inside, (int(height), int(width))
 
 
+def pixel_mask(y, x, inside):
+    """A mask whose grid cells are pixels, so that it is exactly ``inside``."""
+    window = (x, y, x + inside.shape[1], y + inside.shape[0])
+    return SoftMask(inside.astype(np.float32), tuple(map(float, window)), window)
+
+
 def test_rle_equals_pycocotools():
     """Size and counts are those of pycocotools, character by character."""
     for y, x, inside, image_hw in random_crops():
@@ -87,15 +93,37 @@ def test_rle_equals_pycocotools():
         full[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
         expected = coco.encode(full)
 
-        assert encode_rle(y, x, inside, image_hw) == {"size": list(expected["size"]), "counts": expected["counts"].decode()}
+        rle = SoftMasks((pixel_mask(y, x, inside),), image_hw).rle(0)
+
+        assert rle == {"size": list(expected["size"]), "counts": expected["counts"].decode()}
 
 
 def test_rle_of_a_large_mask():
     """Counts over 2**15, which take several characters, come out right."""
     full = np.zeros((2160, 3840), np.uint8, order="F")
     full[500:1900, 700:3000] = 1
+    masks = SoftMasks((SoftMask(np.ones((1, 1), np.float32), (0.0, 0.0, 3840.0, 2160.0), (700, 500, 3000, 1900)),), (2160, 3840))
 
-    assert encode_rle(500, 700, np.ones((1400, 2300), bool), (2160, 3840))["counts"].encode() == coco.encode(full)["counts"]
+    assert masks.rle(0)["counts"].encode() == coco.encode(full)["counts"]
+
+
+# pycocotools' decoder predates NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("image_hw", [(480, 640), (97, 61), (5, 7), (1, 1), (20, 300)])
+@pytest.mark.parametrize("box", BOXES.values(), ids=BOXES.keys())
+def test_rle_is_the_pasted_mask(box, image_hw):
+    """Runs found by solving for crossings hold the pixels that evaluating each of them gives, enlarged or reduced."""
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        prototypes = np.maximum(rng.normal(size=(34, 46, 8)), 0).astype(np.float32)
+        mask = soft_mask(prototypes, rng.normal(size=8).astype(np.float32), np.array(box, np.float32), image_hw)
+        masks = SoftMasks((mask,), image_hw)
+        rle = masks.rle(0)
+
+        decoded = coco.decode({"size": rle["size"], "counts": rle["counts"].encode()}).astype(bool)
+
+        assert rle["counts"].encode() == coco.encode(np.asfortranarray(decoded, np.uint8))["counts"]
+        assert (decoded != masks.paste(0)).mean() <= 1e-5
 
 
 def test_select_by_index_and_by_mask():
