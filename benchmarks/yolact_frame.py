@@ -18,20 +18,18 @@ from typing import Any
 import numpy as np
 
 import edgeseg
-from edgeseg.opencv import opencv
-from edgeseg.types import Result, U8Array
+from edgeseg.types import U8Array
 from export.checkpoints import load_checkpoint
-from export.parity import PICTURES
 from export.recipes import recipe
 from export.recipes.base import ExportOptions
 from export.run import Job, export_bundle
 
 from .conditions import conditions, peak_memory_mb
 from .eager_yolact import EagerYolact
+from .frame import FRAME_HW, MEMORY_RUNS, encode, frame
 from .paired import Contender, measure, ratio
 
 RECIPE = "yolact_resnet50"
-FRAME_HW = (1080, 1920)
 DETECTIONS = 20
 BACKENDS = ("openvino", "onnxruntime")
 EAGER = "torch eager"
@@ -46,10 +44,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20, help="counted rounds (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=3, help="rounds before, kept apart (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="record to write, .json")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--eager-memory-at", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.memory_of:
-        print(json.dumps(_memory(args)))
+    if args.eager_memory_at is not None:
+        print(json.dumps(_eager_memory_mb(args.weights, args.eager_memory_at)))
         return 0
     record = _record(args)
     print(json.dumps({key: value for key, value in record.items() if key != "timings"}, indent=1))
@@ -72,7 +70,7 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         contenders: dict[str, Contender] = {name: _ours(model, picture) for name, model in models.items()}
         contenders[EAGER] = _eager(eager, picture)
         timings = measure(contenders, args.rounds, args.warm_up)
-        memory = {name: _memory_in_a_process(args.weights, bundle, name, score) for name in contenders}
+        memory = {name: _memory_mb(args.weights, bundle, name, score) for name in contenders}
         found = {name: len(model(picture).instances or ()) for name, model in models.items()} | {EAGER: len(eager(picture))}
     return {
         "what": f"{RECIPE}, {FRAME_HW[1]} x {FRAME_HW[0]} frame in, run-length masks out",
@@ -85,12 +83,6 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         "peak_memory_mb": memory,
         "timings": {name: timing.to_json() for name, timing in timings.items()},
     }
-
-
-def frame() -> U8Array:
-    """A shipped picture stretched to 1080p."""
-    cv = opencv()
-    return np.asarray(cv.resize(cv.imread(str(PICTURES / "coffee.jpg")), FRAME_HW[::-1], interpolation=cv.INTER_CUBIC))
 
 
 def score_for(bundle: Path, picture: U8Array) -> float:
@@ -113,12 +105,6 @@ def _ours(model: edgeseg.Model, picture: U8Array) -> Contender:
     return work
 
 
-def encode(result: Result) -> list[dict[str, Any]]:
-    """All masks as run-length code."""
-    found = result.instances
-    return [found.masks.rle(i) for i in range(len(found))] if found is not None else []
-
-
 def _eager(eager: EagerYolact, picture: U8Array) -> Contender:
     def work() -> Mapping[str, float]:
         eager(picture)
@@ -133,32 +119,19 @@ def _share_outside(parts_s: Mapping[str, tuple[float, ...]]) -> float:
     return round(float(np.median(outside / np.array(parts_s["infer"]))), 4)
 
 
-def _memory_in_a_process(weights: Path, bundle: Path, name: str, score: float) -> float:
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.yolact_frame",
-        "--weights",
-        str(weights),
-        "--memory-of",
-        json.dumps([name, str(bundle), score]),
-    ]
-    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_memory_mb"])
+def _memory_mb(weights: Path, bundle: Path, name: str, score: float) -> float:
+    """Peak memory of a fresh process that does nothing else."""
+    own = ["benchmarks.yolact_frame", "--weights", str(weights), "--eager-memory-at", str(score)]
+    module = own if name == EAGER else ["benchmarks.frame", str(bundle), name, str(score)]
+    done = subprocess.run([sys.executable, "-m", *module], check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout))
 
 
-def _memory(args: argparse.Namespace) -> dict[str, float]:
-    name, bundle, score = json.loads(args.memory_of)
-    picture = frame()
-    before_mb = peak_memory_mb()
-    if name == EAGER:
-        eager = EagerYolact(load_checkpoint(args.weights, recipe(RECIPE)), score)
-        for _ in range(3):
-            eager(picture)
-    else:
-        with edgeseg.load(bundle, backend=name, score_threshold=score) as model:
-            for _ in range(3):
-                encode(model(picture))
-    return {"peak_memory_mb": round(peak_memory_mb(), 1), "before_mb": round(before_mb, 1)}
+def _eager_memory_mb(weights: Path, score: float) -> float:
+    eager = EagerYolact(load_checkpoint(weights, recipe(RECIPE)), score)
+    for _ in range(MEMORY_RUNS):
+        eager(frame())
+    return round(peak_memory_mb(), 1)
 
 
 if __name__ == "__main__":

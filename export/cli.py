@@ -6,6 +6,7 @@ import argparse
 import importlib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,7 @@ def main(args: argparse.Namespace) -> int:
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
         bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"))
     for name, parity in bundle.parity.items():
-        print(
-            f"graph {name}: same as the network on {parity['pictures']} pictures: {parity['instances']} instances, "
-            f"{parity['unmatched']} unmatched, score error {parity['max_score_error']:.1e}, mask IoU {parity['min_mask_iou']:.4f}"
-        )
+        print(parity_text(name, parity))
     print(f"wrote {args.out}")
     return 0
 
@@ -82,6 +80,19 @@ def _configured(args: argparse.Namespace) -> Recipe:
     if args.labels is not None:
         chosen = chosen.with_labels(read_labels(args.labels))
     return chosen if args.size is None else chosen.with_size(args.size)
+
+
+def parity_text(graph: str, parity: Mapping[str, Any]) -> str:
+    """What the comparison of graph and network showed, and what it could not show."""
+    if not parity["instances"]:
+        return (
+            f"graph {graph}: same dense outputs as the network on {parity['pictures']} pictures, but neither found anything there: boxes, "
+            "scores and classes are unproven. Give pictures of what the network knows with --pictures DIR."
+        )
+    return (
+        f"graph {graph}: same as the network on {parity['pictures']} pictures: {parity['instances']} instances, "
+        f"{parity['unmatched']} unmatched, score error {parity['max_score_error']:.1e}, mask IoU {parity['min_mask_iou']:.4f}"
+    )
 
 
 def name_hint(weights: Path, chosen: Recipe) -> str:

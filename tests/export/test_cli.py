@@ -16,6 +16,7 @@ import torch
 
 from edgeseg.bundle import read_bundle
 from edgeseg.cli import main
+from export.cli import parity_text
 from export.recipes import RECIPES
 
 DEMO = RECIPES["yolact_demo"]
@@ -239,3 +240,11 @@ def test_an_official_file_name_of_another_net_is_noticed(weights: Path, tmp_path
     main(["export", "yolact_base", "--weights", str(file), "--out", str(tmp_path / "out")])
 
     assert "note: the file name says yolact_im700" in capsys.readouterr().err
+
+
+def test_a_comparison_without_instances_says_what_it_does_not_prove() -> None:
+    """A network that finds nothing on the pictures has proved its dense outputs only."""
+    text = parity_text("key", {"pictures": 2, "instances": 0})
+
+    assert "unproven" in text
+    assert "--pictures" in text
