@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 
 @pytest.fixture
-def limit_file_size() -> Iterator[Callable[[int], None]]:
-    """From the call on no file of this process grows beyond so many bytes; lifted after the test."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Python ignores the signal that would otherwise end the process, so writes fail as they do on a full disk.
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
+    """``with file_size_limit(n):`` no file of this process grows beyond n bytes.
+
+    Keep the block short: the test runner's own output may be a file too.
+    """
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # Python ignores the signal that would otherwise end the process, so writes fail as they do on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

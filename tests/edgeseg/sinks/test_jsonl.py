@@ -85,14 +85,13 @@ def test_full_disk_is_an_error(make_frame, make_result):
         sink.write(make_frame(), make_result())
 
 
-def test_half_line_is_taken_back(tmp_path, make_frame, make_result, limit_file_size):
+def test_half_line_is_taken_back(tmp_path, make_frame, make_result, file_size_limit):
     """When the disk fills up in the middle of a line, the file ends with the last whole one."""
     path = tmp_path / "out.jsonl"
     with JsonlSink(str(path)) as sink:
         sink.write(make_frame(0), make_result(index=0))
         whole = path.read_bytes()
-        limit_file_size(len(whole) + 20)
-        with pytest.raises(SinkError, match="cannot be written"):
+        with file_size_limit(len(whole) + 20), pytest.raises(SinkError, match="cannot be written"):
             sink.write(make_frame(1), make_result(index=1))
 
     assert path.read_bytes() == whole

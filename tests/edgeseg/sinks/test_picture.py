@@ -55,13 +55,12 @@ def test_sizes_may_differ(tmp_path, make_frame, make_result):
     assert read_picture(tmp_path / "000001.png").shape == (96, 128, 3)
 
 
-def test_full_disk_is_an_error_and_leaves_an_older_picture(tmp_path, make_frame, limit_file_size):
+def test_full_disk_is_an_error_and_leaves_an_older_picture(tmp_path, make_frame, file_size_limit):
     """A picture that does not fit on the disk does not replace a whole one."""
     path = tmp_path / "out.bmp"
     path.write_bytes(b"older")
-    limit_file_size(1000)
 
-    with pytest.raises(SinkError, match=r"out\.bmp cannot be written"):
+    with file_size_limit(1000), pytest.raises(SinkError, match=r"out\.bmp cannot be written"):
         write_picture(path, make_frame().pixels)
     assert path.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["out.bmp"]

@@ -69,19 +69,18 @@ def test_frames_of_another_size_are_an_error_and_the_frames_before_are_kept(tmp_
         assert source.info.frame_count == 1
 
 
-def test_video_that_the_disk_cut_off_is_an_error_and_leaves_nothing(tmp_path, make_frame, make_result, limit_file_size):
+def test_video_that_the_disk_cut_off_is_an_error_and_leaves_nothing(tmp_path, make_frame, make_result, file_size_limit):
     """OpenCV does not notice a full disk; the sink does, and leaves an older video alone."""
     path = tmp_path / "out.mp4"
     path.write_bytes(b"older")
     sink = VideoSink(path, None)
-    limit_file_size(3000)
     noise = np.random.default_rng(5)
-    for index in range(10):
-        frame = make_frame(index)
-        frame.pixels[:] = noise.integers(0, 256, frame.pixels.shape)
-        sink.write(frame, make_result())
 
-    with pytest.raises(SinkError, match=r"out\.mp4 could not be written whole"):
+    with file_size_limit(3000), pytest.raises(SinkError, match=r"out\.mp4 could not be written whole"):
+        for index in range(10):
+            frame = make_frame(index)
+            frame.pixels[:] = noise.integers(0, 256, frame.pixels.shape)
+            sink.write(frame, make_result())
         sink.close()
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert path.read_bytes() == b"older"
