@@ -76,12 +76,13 @@ def test_video_that_the_disk_cut_off_is_an_error_and_leaves_nothing(tmp_path, ma
     sink = VideoSink(path, None)
     noise = np.random.default_rng(5)
 
-    with file_size_limit(3000), pytest.raises(SinkError, match=r"out\.mp4 could not be written whole"):
+    with file_size_limit(3000):
         for index in range(10):
             frame = make_frame(index)
             frame.pixels[:] = noise.integers(0, 256, frame.pixels.shape)
             sink.write(frame, make_result())
-        sink.close()
+        with pytest.raises(SinkError, match=r"out\.mp4 could not be written whole"):
+            sink.close()
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert path.read_bytes() == b"older"
 
