@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
-    """In a block ``with file_size_limit(n):`` no file of this process grows beyond n bytes.
+    """Inside its block, no file of this process grows beyond so many bytes.
 
     Keep the block short: the test runner's own output may be a file too.
     """
