@@ -24,6 +24,7 @@ from .loss import Target, yolact_loss
 
 WARM_UP_ITERATIONS = 200
 EMA_DECAY = 0.998
+GRADIENT_NORM_MAX = 10.0
 SAVE_EVERY = 1000
 
 
@@ -60,8 +61,9 @@ def train(args: argparse.Namespace) -> None:
             losses = _losses(net, normalise(images), targets, anchors)
             optimiser.zero_grad(set_to_none=True)
             sum(losses.values()).backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-            optimiser.step()
+            # bfloat16 kernels have been seen to give NaN gradients for maps of one cell: such a batch must not spoil the weights.
+            if torch.isfinite(torch.nn.utils.clip_grad_norm_(net.parameters(), GRADIENT_NORM_MAX)):
+                optimiser.step()
             schedule.step()
             _update_average(average, net, min(EMA_DECAY, (1 + i) / (10 + i)))
             bar.advance(1, detail="  ".join(f"{name} {value.item():.3f}" for name, value in losses.items()))

@@ -21,7 +21,7 @@ from export.training.loss import Target
 TINY = replace(
     RECIPES["yolact_demo"],
     name="tiny",
-    size=64,
+    size=128,
     backbone=BackboneSpec("resnet", selected=(1, 2, 3), blocks=(1, 1, 1, 1), base_width=8),
     fpn_channels=8,
     proto_channels=8,
