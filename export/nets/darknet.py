@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .trunk import selected_maps
+
 
 def _conv_bn_leaky(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -48,10 +50,4 @@ class DarkNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) RGB in [0, 1] -> the selected stages' maps, finest first."""
-        x = self._preconv(image)
-        maps = []
-        for stage, layer in enumerate(self.layers):
-            x = layer(x)
-            if stage in self.selected:
-                maps.append(x)
-        return tuple(maps)
+        return selected_maps(self.layers, self._preconv(image), self.selected)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .trunk import selected_maps
+
 _STEM_CHANNELS = 32
 _LAST_CHANNELS = 1280
 # Expansion, channels, blocks and stride of each stage.
@@ -63,10 +65,4 @@ class MobileNetV2(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised RGB -> the selected layers' maps, finest first."""
-        x = image
-        maps = []
-        for index in range(self.selected[-1] + 1):
-            x = self.layers[index](x)
-            if index in self.selected:
-                maps.append(x)
-        return tuple(maps)
+        return selected_maps(self.layers, image, self.selected)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .dcn import DeformableConv2d
+from .trunk import selected_maps
 
 _EXPANSION = 4
 
@@ -85,10 +86,4 @@ class ResNet(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised RGB -> the selected stages' maps, finest first."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
-        maps = []
-        for stage, layer in enumerate(self.layers):
-            x = layer(x)
-            if stage in self.selected:
-                maps.append(x)
-        return tuple(maps)
+        return selected_maps(self.layers, self.maxpool(self.relu(self.bn1(self.conv1(image)))), self.selected)
