@@ -13,12 +13,10 @@ import edgeseg
 from edgeseg.cli.progress import progress
 from edgeseg.evaluation import MaskApMeter
 from edgeseg.pipeline import StageTimes
-from edgeseg.sources.synthetic import Scene, SceneConfig
+from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig
 
 from .conditions import conditions
 
-FIRST_SEED = 900_000
-"""Training uses seeds below this one (export/training/data.py)."""
 FRAMES_PER_SCENE = 5
 SCORE = 0.05
 
@@ -47,7 +45,7 @@ def score(bundle: Path, frames: int, backend: str) -> dict[str, object]:
     with edgeseg.load(bundle, backend=backend, score_threshold=SCORE) as model, progress("scoring", total=frames) as bar:
         strict, lenient = MaskApMeter(model.bundle.labels), MaskApMeter(model.bundle.labels)
         for number in range(frames):
-            config = SceneConfig(seed=FIRST_SEED + number // FRAMES_PER_SCENE)
+            config = SceneConfig(seed=HELD_OUT_FIRST_SEED + number // FRAMES_PER_SCENE)
             scene = Scene(config)
             index = (number % FRAMES_PER_SCENE) * config.frame_count // FRAMES_PER_SCENE
             result, truth = model(scene.render(index)), scene.truth(index)
@@ -58,7 +56,7 @@ def score(bundle: Path, frames: int, backend: str) -> dict[str, object]:
             bar.advance()
         runs_on = f"{model.choice.name}: {model.runs_on}"
     return {
-        "what": f"{frames} held-out synthetic frames of 640 x 360, seeds from {FIRST_SEED}",
+        "what": f"{frames} held-out synthetic frames of 640 x 360, seeds from {HELD_OUT_FIRST_SEED}",
         "conditions": before,
         "runs_on": runs_on,
         "every_visible_instance": vars(strict.compute()),

@@ -90,7 +90,7 @@ class Bundle:
         files = self.graphs[graph].files
         if precision not in files:
             raise BundleError(
-                f"{self.path} has no {precision} version of graph {graph!r}, only {sorted(files)}. Export it with --precision {precision}."
+                f"{self.path} has no {precision} version of graph {graph!r}, only {sorted(files)}. Choose one of these with --precision."
             )
         return self.path / files[precision]
 

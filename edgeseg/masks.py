@@ -87,10 +87,10 @@ def _run_bounds(mask: SoftMask, height: int) -> I64Array:
     Along a pixel column the values are linear between two grid rows, so each crossing of the threshold is solved for.
     """
     x1, y1, x2, y2 = mask.window
-    _, top, _, bottom = mask.rectangle
+    left, top, right, bottom = mask.rectangle
     if x1 >= x2 or y1 >= y2:
         return np.zeros(0, np.int64)
-    values = _interpolated(mask.values.T, x1, x2, mask.rectangle[0], mask.rectangle[2])
+    values = _interpolated(mask.values.T, x1, x2, left, right)
     cells = values.shape[1]
     # Outside on both ends of every column, so that what starts or ends at the window's edge has a crossing too.
     inside = np.zeros((len(values), cells + 2), bool)

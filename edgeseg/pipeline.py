@@ -51,14 +51,10 @@ class Pipeline:
 class StageTimes:
     """Durations of one stage over a run."""
 
-    count: int = 0
-    total_s: float = 0.0
     recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def add(self, seconds: float) -> None:
         """Take one more duration."""
-        self.count += 1
-        self.total_s += seconds
         self.recent_s.append(seconds)
 
     @property

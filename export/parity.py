@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from edgeseg.backends import BACKENDS
 from edgeseg.bundle import Graph, InputSpec
 from edgeseg.errors import ExportError
 from edgeseg.families import family
-from edgeseg.sources import open_source
+from edgeseg.sources.folder import FolderSource
 from edgeseg.types import AnyArray, Instances, U8Array
 
 from .recipes.base import GraphModule
@@ -64,7 +64,7 @@ class Parity:
             )
 
 
-def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: InputSpec, pictures: Sequence[U8Array]) -> Parity:
+def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: InputSpec, pictures: Iterable[U8Array]) -> Parity:
     """Run module and file on every picture and match what they find.
 
     Args:
@@ -92,10 +92,9 @@ def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: Inpu
     return parity
 
 
-def check_pictures(folder: Path | None) -> list[U8Array]:
-    """The pictures that a graph is compared on: those of ``folder``, or the two that ship with the exporter."""
-    with open_source(folder or PICTURES) as source:
-        return [frame.pixels for frame in source]
+def check_pictures(folder: Path | None) -> FolderSource:
+    """The pictures that a graph is compared on, read one at a time: those of ``folder``, or the two that ship with the exporter."""
+    return FolderSource(str(folder or PICTURES))
 
 
 def _run_module(module: nn.Module, names: Sequence[str], image: AnyArray) -> dict[str, AnyArray]:

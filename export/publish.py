@@ -13,16 +13,25 @@ from pathlib import Path
 from edgeseg.bundle import MANIFEST, Bundle
 from edgeseg.errors import ExportError, UsageError
 
+GRAPH_SUFFIX = ".onnx"
+
 
 def require_target(out: Path) -> None:
-    """Raise UsageError unless a bundle may be written at ``out``: nothing there, an empty folder or an older bundle."""
+    """Raise UsageError unless a bundle may be written at ``out``: nothing there, an empty folder, or an older bundle and nothing else."""
     parent = out.absolute().parent
     if not parent.is_dir():
         raise UsageError(f"{parent} does not exist; make the folder first, or give another --out")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise UsageError(f"{parent} is not writable; give another --out")
-    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
+    if not out.exists():
+        return
+    inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if not out.is_dir() or (inside and MANIFEST not in inside):
         raise UsageError(f"{out} exists and is not a bundle; it will not be replaced. Give another --out.")
+    if foreign := [name for name in inside if name != MANIFEST and not name.endswith(GRAPH_SUFFIX)]:
+        raise UsageError(
+            f"{out} holds a bundle and also {', '.join(foreign)}, which replacing it would delete. Move that, or give another --out."
+        )
 
 
 @contextmanager
@@ -66,7 +75,8 @@ def _replace(out: Path, folder: Path) -> None:
     out.rename(old)
     try:
         folder.rename(out)
-    except OSError:
+    except BaseException:
+        # Ctrl-C too: the older bundle must not stay under its hidden name.
         old.rename(out)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -13,11 +13,11 @@ import torch
 import edgeseg
 from edgeseg.bundle import Bundle, Graph, InputSpec, read_bundle, sha256
 from edgeseg.families.base import IMAGE
-from edgeseg.types import U8Array
+from edgeseg.sources.folder import FolderSource
 
 from .checkpoints import load_checkpoint
 from .parity import Parity, check_pictures, compare
-from .publish import require_target, staging, write_manifest
+from .publish import GRAPH_SUFFIX, require_target, staging, write_manifest
 from .recipes.base import ExportOptions, GraphModule, Recipe
 from .to_onnx import to_onnx
 
@@ -76,11 +76,11 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
 
 def _trace(name: str, module: GraphModule, spec: InputSpec, folder: Path) -> Graph:
     image = torch.zeros(1, *spec.size, 3, dtype=getattr(torch, spec.dtype))
-    return to_onnx(module.module, image, IMAGE, module.outputs, folder / f"{name}.onnx", PRECISION)
+    return to_onnx(module.module, image, IMAGE, module.outputs, folder / f"{name}{GRAPH_SUFFIX}", PRECISION)
 
 
-def _compare(recipe: Recipe, module: GraphModule, graph: Graph, spec: InputSpec, folder: Path, pictures: list[U8Array]) -> Parity:
-    parity = compare(recipe.family, module, graph, folder / graph.files[PRECISION], spec, pictures)
+def _compare(recipe: Recipe, module: GraphModule, graph: Graph, spec: InputSpec, folder: Path, pictures: FolderSource) -> Parity:
+    parity = compare(recipe.family, module, graph, folder / graph.files[PRECISION], spec, (frame.pixels for frame in pictures))
     parity.require()
     return parity
 

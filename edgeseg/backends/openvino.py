@@ -14,7 +14,7 @@ from edgeseg.types import AnyArray
 
 DEVICE = "CPU"
 REMEDY = "pip install 'edgeseg[cpu]'"
-INFERENCE_PRECISION = {"fp32": "f32"}
+INFERENCE_PRECISION = "f32"
 """What OpenVINO is told to compute in. Left alone it would use bfloat16 on CPUs that have it."""
 
 
@@ -44,7 +44,7 @@ class OpenVino:
             library = _library()
         except ImportError as error:
             raise MissingDependencyError.for_extra("openvino", "cpu", error) from error
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": INFERENCE_PRECISION.get(precision, "f32")}
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": INFERENCE_PRECISION}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:

@@ -19,7 +19,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help=f"{AUTO} or one of {', '.join(BACKENDS)} (default: %(default)s; 'edgeseg doctor' shows which are usable)",
     )
     group.add_argument(
-        "--precision", default="auto", metavar="P", help="auto (fp32) or one that the bundle holds: fp32, fp16, int8 (default: %(default)s)"
+        "--precision", default="auto", metavar="P", help="auto (fp32) or one that 'edgeseg inspect' shows (default: %(default)s)"
     )
     group.add_argument("--threads", type=whole_number(1), metavar="N", help="CPU threads (default: all cores)")
 

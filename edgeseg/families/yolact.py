@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.families.base import Decoded
 from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMask, SoftMasks, grid_mask
-from edgeseg.ops.boxes import crop_window, whole_pixel_boxes
+from edgeseg.ops.boxes import crop_window, descending_order, whole_pixel_boxes
 from edgeseg.types import AnyArray, F32Array, Instances, SizeHW
 
 NAME = "yolact"
@@ -39,7 +39,7 @@ class YolactFamily:
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold; masks stay soft at prototype size."""
         kept = np.flatnonzero(outputs[SCORES] > max(score_threshold, 0.0))
-        kept = kept[np.argsort(-outputs[SCORES][kept], kind="stable")]
+        kept = kept[descending_order(outputs[SCORES][kept])]
         relative = outputs[BOXES][kept]
         scores = outputs[SCORES][kept]
         masks = [

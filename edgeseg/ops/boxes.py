@@ -60,6 +60,6 @@ def crop_window(low: float, high: float, cells: int, padding: float = 1.0) -> tu
     return min(start, cells), max(min(stop, cells), 0)
 
 
-def class_order(scores: F32Array) -> I64Array:
+def descending_order(scores: F32Array) -> I64Array:
     """Indices that sort ``scores`` (N,) in descending order; equal scores keep their order."""
     return np.argsort(-scores, kind="stable")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.ops.boxes import box_iou, class_order
+from edgeseg.ops.boxes import box_iou, descending_order
 from edgeseg.types import F32Array, I64Array
 
 
@@ -33,11 +33,6 @@ class NmsSettings:
     cross_class: bool = False
     """Suppress across classes: one class per prior, and up to ``top_k`` detections."""
 
-    @property
-    def capacity(self) -> int:
-        """The most detections that one picture can give."""
-        return self.top_k if self.cross_class else self.max_detections
-
 
 def fast_nms(boxes: F32Array, conf: F32Array, settings: NmsSettings) -> Kept:
     """Per-class suppression in which suppressed boxes still suppress others.
@@ -52,7 +47,7 @@ def fast_nms(boxes: F32Array, conf: F32Array, settings: NmsSettings) -> Kept:
         return _cross_class(boxes, foreground, candidates, settings)
     parts = [_one_class(boxes, foreground[candidates, c], candidates, c, settings) for c in range(foreground.shape[1])]
     priors, classes, scores = (np.concatenate([getattr(part, name) for part in parts]) for name in ("priors", "classes", "scores"))
-    best = class_order(scores)[: settings.max_detections]
+    best = descending_order(scores)[: settings.max_detections]
     return Kept(priors[best], classes[best], scores[best])
 
 
@@ -62,13 +57,13 @@ def _survivors(boxes: F32Array, settings: NmsSettings) -> I64Array:
 
 
 def _one_class(boxes: F32Array, scores: F32Array, candidates: I64Array, label: int, settings: NmsSettings) -> Kept:
-    order = class_order(scores)[: settings.top_k]
+    order = descending_order(scores)[: settings.top_k]
     kept = order[_survivors(boxes[candidates[order]], settings)]
     return Kept(candidates[kept], np.full(len(kept), label, np.int64), scores[kept])
 
 
 def _cross_class(boxes: F32Array, foreground: F32Array, candidates: I64Array, settings: NmsSettings) -> Kept:
     scores = foreground[candidates].max(axis=1)
-    order = class_order(scores)[: settings.top_k]
+    order = descending_order(scores)[: settings.top_k]
     kept = order[_survivors(boxes[candidates[order]], settings)]
     return Kept(candidates[kept], foreground[candidates[kept]].argmax(axis=1), scores[kept])

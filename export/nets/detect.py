@@ -22,7 +22,7 @@ CROP_PADDING_CELLS = 1.0
 
 
 class Detections(NamedTuple):
-    """Fixed-size detections of one picture, N = `NmsSettings.capacity` or fewer when there are fewer priors."""
+    """Fixed-size detections of one picture, N = ``max_detections`` (``top_k`` across classes), or fewer when there are fewer priors."""
 
     boxes: Tensor
     """(N, 4) corners in 0..1, not clipped."""

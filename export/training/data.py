@@ -16,8 +16,7 @@ from edgeseg.types import F32Array, SizeHW
 from .loss import Target
 
 FIRST_SEED = 1_000
-HELD_OUT_FIRST_SEED = 900_000
-"""Scenes from this seed on are for evaluation; training stays below."""
+"""Far below `edgeseg.sources.synthetic.HELD_OUT_FIRST_SEED`, which no training reaches."""
 SCENES_PER_ROUND = 16
 BATCHES_PER_ROUND = 4
 FRAME_COUNT = 120

@@ -1,4 +1,4 @@
-"""Pictures laid into network inputs, and boxes brought back."""
+"""Pictures laid into network inputs."""
 
 from __future__ import annotations
 
@@ -50,46 +50,12 @@ def test_a_picture_of_the_inputs_own_size_is_not_changed(dtype: str) -> None:
     assert np.array_equal(Fit.stretch((48, 64), (48, 64)).apply(pixels, dtype)[0], pixels)
 
 
-def test_a_placement_leaves_the_rest_of_the_input_zero() -> None:
-    """A picture placed in the top left corner is resized to that part only."""
-    pixels = np.full((10, 20, 3), 200, np.uint8)
-
-    placed = Fit((10, 20), (32, 64), (16, 48)).apply(pixels, "uint8")[0]
-
-    assert (placed[:16, :48] == 200).all()
-    assert not placed[16:].any()
-    assert not placed[:, 48:].any()
-
-
 def test_a_picture_cut_out_of_another_is_read_right() -> None:
     """Views with strides give the same input as their copies."""
     view = _ramp(80, 120)[10:50:2, ::-1]
     fit = Fit.stretch(view.shape[:2], (32, 32))
 
     assert np.array_equal(fit.apply(view, "uint8"), fit.apply(view.copy(), "uint8"))
-
-
-@pytest.mark.parametrize(
-    ("fit", "wanted"),
-    [
-        (Fit.stretch((480, 640), (550, 550)), [[160, 48, 320, 480], [-64, 0, 640, 576]]),
-        (Fit((480, 640), (600, 800), (450, 600)), [[213.3333, 64, 426.6667, 640], [-85.3333, 0, 853.3333, 768]]),
-    ],
-    ids=["stretch", "placed"],
-)
-def test_boxes_come_back_in_image_pixels(fit: Fit, wanted: list[list[float]]) -> None:
-    """From fractions of the whole input, not clipped, and float32."""
-    relative = np.array([[0.25, 0.1, 0.5, 1.0], [-0.1, 0.0, 1.0, 1.2]], np.float32)
-
-    boxes = fit.boxes_to_image(relative)
-
-    assert boxes.dtype == np.float32
-    np.testing.assert_allclose(boxes, wanted, rtol=1e-5)
-
-
-def test_no_boxes_stay_no_boxes() -> None:
-    """An empty table keeps its four columns."""
-    assert Fit.stretch((4, 4), (8, 8)).boxes_to_image(np.zeros((0, 4), np.float32)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("name", FITS)

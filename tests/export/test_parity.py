@@ -127,8 +127,8 @@ def test_the_pictures_are_those_that_ship_or_those_given(tmp_path: Path) -> None
     """Two come with the exporter; a folder of the user's takes their place."""
     cv2.imwrite(str(tmp_path / "one.png"), np.zeros((5, 7, 3), np.uint8))
 
-    assert len(check_pictures(None)) == 2
-    assert [picture.shape for picture in check_pictures(tmp_path)] == [(5, 7, 3)]
+    assert len(list(check_pictures(None))) == 2
+    assert [frame.pixels.shape for frame in check_pictures(tmp_path)] == [(5, 7, 3)]
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:

@@ -113,22 +113,25 @@ def test_a_manifest_that_cannot_be_flushed_is_an_export_error(source: Path, tmp_
     assert _listing(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    ("cause", "raised"), [(OSError(errno.ENOSPC, "No space left on device"), ExportError), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
 def test_an_old_bundle_comes_back_when_the_new_one_cannot_take_its_place(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException, raised: type[BaseException]
 ) -> None:
-    """The one moment in which neither is there is undone."""
+    """The one moment in which neither is there is undone, whatever ends it."""
     out = tiny_bundle(tmp_path / "out", labels=1)
     before = _listing(tmp_path)
     rename = Path.rename
 
     def fail_for_the_new_one(path: Path, target: Path) -> Path:
         if path.suffix == ".partial":
-            _disk_full()
+            raise cause
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
 
-    with pytest.raises(ExportError, match="cannot write"), staging(out) as folder:
+    with pytest.raises(raised), staging(out) as folder:
         _copy_into(source, folder)
 
     assert _listing(tmp_path) == before
@@ -183,10 +186,16 @@ def _some_folder(out: Path) -> None:
     (out / "holiday.jpg").touch()
 
 
+def _bundle_with_results(out: Path) -> None:
+    tiny_bundle(out)
+    (out / "results.jsonl").touch()
+
+
 @pytest.mark.parametrize(
     ("make", "out", "message"),
     [
         (_some_folder, "pictures", "exists and is not a bundle; it will not be replaced"),
+        (_bundle_with_results, "bundle", "holds a bundle and also results.jsonl, which replacing it would delete"),
         (Path.touch, "file", "exists and is not a bundle; it will not be replaced"),
         (lambda _: None, "missing/out", "does not exist; make the folder first"),
         (lambda out: out.parent.touch(), "file/out", "does not exist; make the folder first"),

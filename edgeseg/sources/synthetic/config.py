@@ -10,6 +10,8 @@ from edgeseg.errors import UsageError
 from edgeseg.types import SizeHW
 
 PREFIX = "synthetic:"
+HELD_OUT_FIRST_SEED = 900_000
+"""Scenes from this seed on are for evaluation and the demo; training stays below."""
 
 
 @dataclass(frozen=True)

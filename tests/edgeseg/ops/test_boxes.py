@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.ops.boxes import box_iou, class_order, crop_window, decode_boxes, whole_pixel_boxes
+from edgeseg.ops.boxes import box_iou, crop_window, decode_boxes, descending_order, whole_pixel_boxes
 
 
 def test_zero_offsets_decode_to_the_priors() -> None:
@@ -74,6 +74,6 @@ def test_crop_window_keeps_the_cells_that_the_originals_comparison_keeps(ends: t
     assert cells[start:stop].tolist() == cells[(cells >= low) & (cells < high)].tolist()
 
 
-def test_class_order_is_descending_and_stable() -> None:
+def test_descending_order_is_stable() -> None:
     """Equal scores keep their order."""
-    assert class_order(np.array([0.25, 0.5, 0.25, 0.75, 0.5], np.float32)).tolist() == [3, 1, 4, 0, 2]
+    assert descending_order(np.array([0.25, 0.5, 0.25, 0.75, 0.5], np.float32)).tolist() == [3, 1, 4, 0, 2]

@@ -79,12 +79,6 @@ def test_the_limits_hold() -> None:
     assert len(fast_nms(boxes, conf, replace(CROSS, top_k=5, max_detections=2)).priors) == 5
 
 
-@pytest.mark.parametrize(("settings", "capacity"), [(SETTINGS, 100), (CROSS, 200), (NmsSettings(max_detections=7), 7)])
-def test_capacity_is_the_most_that_can_be_kept(settings: NmsSettings, capacity: int) -> None:
-    """What graphs and buffers have to hold."""
-    assert settings.capacity == capacity
-
-
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("cross_class", [False, True])
 def test_random_boxes_agree_with_the_definition(seed: int, cross_class: bool) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg.sources.synthetic import LABELS
+from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, LABELS
 from export.checkpoints import load_checkpoint
 from export.nets.config import BackboneSpec
 from export.recipes import RECIPES
 from export.training import __main__ as training
-from export.training.data import FIRST_SEED, HELD_OUT_FIRST_SEED, SCENES_PER_ROUND, SLIVER, SyntheticBatches, target_of
+from export.training.data import FIRST_SEED, SCENES_PER_ROUND, SLIVER, SyntheticBatches, target_of
 from export.training.loss import Target
 
 TINY = replace(
