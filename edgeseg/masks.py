@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.opencv import opencv
 from edgeseg.types import AnyArray, BoolArray, F32Array, I64Array, Rle, SizeHW
 
 THRESHOLD = np.float32(0.5)
@@ -22,6 +23,18 @@ class SoftMask:
     """x1, y1, x2, y2 in image pixels: the area that the grid's cells cover."""
     window: tuple[int, int, int, int]
     """x1, y1, x2, y2 in whole pixels inside the image: outside it the mask is empty."""
+
+    def at(self, x: F32Array, y: F32Array) -> F32Array:
+        """Soft values float32 (h, w) at points of the image, float32 (h, w) in pixels; 0 outside the window. Bilinear, to 1/32 of a cell."""
+        cv = opencv()
+        left, top, right, bottom = self.rectangle
+        rows, columns = self.values.shape
+        grid_x = (x - np.float32(left)) * np.float32(columns / (right - left)) - np.float32(0.5)
+        grid_y = (y - np.float32(top)) * np.float32(rows / (bottom - top)) - np.float32(0.5)
+        values: F32Array = cv.remap(self.values, grid_x, grid_y, cv.INTER_LINEAR, borderMode=cv.BORDER_REPLICATE)
+        x1, y1, x2, y2 = self.window
+        values[(x < x1) | (x >= x2) | (y < y1) | (y >= y2)] = 0
+        return values
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,10 @@ class SoftMasks:
         full = np.zeros(self.image_hw, bool)
         full[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
         return full
+
+    def at(self, i: int, x: F32Array, y: F32Array) -> F32Array:
+        """Soft values of mask ``i`` at points of the image; see `SoftMask.at`."""
+        return self.masks[i].at(x, y)
 
     def rle(self, i: int) -> Rle:
         """Mask ``i`` as COCO run-length code. No pixel is visited: runs end where the interpolated values cross the threshold."""

@@ -99,6 +99,10 @@ class Masks(Protocol):
         """Mask ``i`` as COCO run-length code."""
         ...
 
+    def at(self, i: int, x: F32Array, y: F32Array) -> F32Array:
+        """Soft values float32 (h, w) in 0..1 of mask ``i`` at points of the image: x and y float32 (h, w) in pixels, 0.5 is a pixel's centre."""
+        ...
+
 
 @dataclass(frozen=True, repr=False)
 class Instances:
@@ -219,11 +223,19 @@ class Tick:
 
     frame_index: int
     since_key: int | None
-    """Frames since the last key frame; None before the first."""
+    """Frames from the last key frame to this one; None before the first."""
     age_s: float = 0.0
     """How old the frame already is."""
-    last_infer_s: float = 0.0
-    """Duration of the last graph run."""
+    between: Step = Step.KEY
+    """What a frame that is no key frame gets: WARP or PROPAGATE; KEY where neither can be done."""
+    costs_s: Mapping[Step, float] = field(default_factory=dict)
+    """What a frame of each step took lately, from its start to its result; steps that were never taken are absent."""
+    shift: float = 0.0
+    """How far the picture has moved since the key frame: mean displacement over the shorter image side."""
+    unexplained: float = 0.0
+    """Part of the picture, 0..1, that nothing in the key frame explains: uncovered, new, or past a scene cut."""
+    confidence: float = 1.0
+    """Mean score of the last result over that of the key frame's; 1 where nothing was found."""
 
 
 @dataclass(frozen=True, repr=False)

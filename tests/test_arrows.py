@@ -23,6 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{part: BOTTOM - {part} for part in BOTTOM},
     **{part: BOTTOM | {"ops"} - {part} for part in ("masks", "ops", "bundle")},
     **dict.fromkeys(LEAVES, BOTTOM),
+    # Masks move along the flow, and tracks with them.
+    "motion": BOTTOM | {"masks"},
+    "track": BOTTOM | {"masks", "motion"},
     # Drawing is shared by the sinks that show pictures.
     "draw": BOTTOM,
     "sinks": BOTTOM | {"draw"},
@@ -30,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "families": SHARED,
     "data": set(),
     "model": MODEL,
-    "pipeline": MODEL | LEAVES | {"model"},
+    "keyframes": MODEL | LEAVES | {"model"},
+    "pipeline": MODEL | LEAVES | {"model", "keyframes"},
     "cli": MODEL | LEAVES | {"model", "pipeline", "data", "draw", ""},
     "": MODEL | LEAVES | {"model", "pipeline", "data"},
     "__main__": {"cli"},
@@ -43,12 +47,14 @@ OPTIONAL = {
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
     "rich": "edgeseg/cli/progress.py",
+    "scipy": "edgeseg/track/assignment.py",
+    "trackeval": "edgeseg/evaluation/identity.py",
 }
 # A module name that is computed; the runtime has no business with one.
 UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
-BLOCKED = ["cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "PIL"]
+BLOCKED = ["cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL"]
 
 
 @dataclass(frozen=True)
