@@ -25,7 +25,7 @@ class SoftMask:
     """x1, y1, x2, y2 in whole pixels inside the image: outside it the mask is empty."""
 
     def at(self, x: F32Array, y: F32Array) -> F32Array:
-        """Soft values float32 (h, w) at points of the image, float32 (h, w) in pixels; 0 outside the window. Bilinear, to 1/32 of a cell."""
+        """Soft values float32 (h, w) at points float32 (h, w) of the image, in pixels. 0 outside the window; bilinear, to 1/32 cell."""
         cv = opencv()
         left, top, right, bottom = self.rectangle
         rows, columns = self.values.shape

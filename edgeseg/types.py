@@ -100,7 +100,7 @@ class Masks(Protocol):
         ...
 
     def at(self, i: int, x: F32Array, y: F32Array) -> F32Array:
-        """Soft values float32 (h, w) in 0..1 of mask ``i`` at points of the image: x and y float32 (h, w) in pixels, 0.5 is a pixel's centre."""
+        """Soft values float32 (h, w) in 0..1 of mask ``i`` at points x, y float32 (h, w) in pixels; a pixel's centre is at 0.5."""
         ...
 
 

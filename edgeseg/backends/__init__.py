@@ -6,13 +6,13 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgeseg.backends.base import Backend, Probe, Session
+from edgeseg.backends.base import Backend, Carried, Probe, Session
 from edgeseg.backends.fake import Fake
 from edgeseg.backends.onnxruntime import OnnxRuntime
 from edgeseg.backends.openvino import OpenVino
 from edgeseg.errors import MissingDependencyError, UsageError
 
-__all__ = ["AUTO", "BACKENDS", "Backend", "Choice", "Probe", "Session", "choose", "prefer"]
+__all__ = ["AUTO", "BACKENDS", "Backend", "Carried", "Choice", "Probe", "Session", "choose", "prefer"]
 
 AUTO = "auto"
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (OnnxRuntime(), OpenVino(), Fake())}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,18 @@ class Probe:
     """What it would run on, or why it cannot."""
     remedy: str = ""
     """The command that makes it usable; empty when it is."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Carried:
+    """A tensor that one graph gave and a later one takes; it stays where the backend keeps it."""
+
+    spec: TensorSpec
+    handle: Any
+    """Only sessions of the backend that made it can open it."""
+
+    def __repr__(self) -> str:
+        return f"Carried({self.spec})"
 
 
 class Session(abc.ABC):
@@ -59,10 +71,33 @@ class Session(abc.ABC):
         Raises:
             BackendError: the feeds do not fit the graph, the session is closed, or the run failed.
         """
+        self._check(feeds, {})
+        return self._run(feeds, {}, frozenset())[0]
+
+    def run_carrying(self, feeds: Mapping[str, AnyArray], carried: Mapping[str, Carried]) -> tuple[dict[str, AnyArray], dict[str, Carried]]:
+        """Run the graph once on feeds and on tensors that an earlier run left in the backend.
+
+        Args:
+            feeds: input name -> array, as for `run`.
+            carried: input name -> tensor from a session of the same backend. It stays valid and unchanged.
+
+        Returns:
+            The outputs that are not carried, as `run` gives them; and by the input of a later graph each output that
+            `Graph.carry` names. These are not copied, and later runs do not touch them.
+
+        Raises:
+            BackendError: as for `run`.
+        """
+        self._check(feeds, carried)
+        carry, specs = self.graph.carry, {spec.name: spec for spec in self.graph.outputs}
+        outputs, kept = self._run(feeds, {name: tensor.handle for name, tensor in carried.items()}, frozenset(carry.values()))
+        return outputs, {name: Carried(specs[output], kept[output]) for name, output in carry.items()}
+
+    def _check(self, feeds: Mapping[str, AnyArray], carried: Mapping[str, Carried]) -> None:
         if self._closed:
             raise BackendError("the session is closed; open the model again")
-        check_feeds(self.graph.inputs, feeds)
-        return self._run(feeds)
+        given = {name: (array.dtype, array.shape) for name, array in feeds.items()}
+        check_feeds(self.graph.inputs, given | {name: (np.dtype(c.spec.dtype), c.spec.shape) for name, c in carried.items()})
 
     def close(self) -> None:
         """Free what the backend holds. Calling it twice is fine."""
@@ -71,8 +106,10 @@ class Session(abc.ABC):
             self._release()
 
     @abc.abstractmethod
-    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """``run`` with feeds that are known to fit."""
+    def _run(
+        self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
+    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Run once with inputs that are known to fit; the outputs in ``keep`` come back second, as handles of their own memory."""
 
     @abc.abstractmethod
     def _release(self) -> None: ...
@@ -97,15 +134,15 @@ class Backend(Protocol):
         ...
 
 
-def check_feeds(expected: tuple[TensorSpec, ...], feeds: Mapping[str, AnyArray]) -> None:
-    """Raise unless the feeds are exactly the tensors that a graph expects."""
-    problems = [f"{name}: not an input" for name in feeds if name not in {spec.name for spec in expected}]
+def check_feeds(expected: tuple[TensorSpec, ...], given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> None:
+    """Raise unless the given tensors, by name with dtype and shape, are exactly those that a graph expects."""
+    problems = [f"{name}: not an input" for name in given if name not in {spec.name for spec in expected}]
     for spec in expected:
-        array = feeds.get(spec.name)
-        if array is None:
+        found = given.get(spec.name)
+        if found is None:
             problems.append(f"{spec.name}: missing")
-        elif (array.dtype, array.shape) != (np.dtype(spec.dtype), spec.shape):
-            problems.append(f"{spec.name}: got {array.dtype} {list(array.shape)}")
+        elif found != (np.dtype(spec.dtype), spec.shape):
+            problems.append(f"{spec.name}: got {found[0]} {list(found[1])}")
     if problems:
         raise BackendError(f"the graph expects {'; '.join(map(str, expected))}. Problems: {'; '.join(problems)}.")
 

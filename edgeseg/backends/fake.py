@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,11 @@ class FakeSession(Session):
         super().__init__(graph, "nothing: answers are made up")
         self._answer = answer
 
-    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        return {name: np.array(array) for name, array in self._answer(feeds).items()}
+    def _run(
+        self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
+    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        found = {name: np.array(array) for name, array in self._answer({**feeds, **handles}).items()}
+        return {name: array for name, array in found.items() if name not in keep}, {name: found[name] for name in keep}
 
     def _release(self) -> None:
         """There is nothing to free."""

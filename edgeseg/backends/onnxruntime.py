@@ -70,14 +70,19 @@ class _OnnxRuntimeSession(Session):
     def __init__(self, graph: Graph, runs_on: str, handle: Any) -> None:
         super().__init__(graph, runs_on)
         self._handle = handle
+        self._value = _library().OrtValue.ortvalue_from_numpy
         self._fetch = [spec.name for spec in graph.outputs]
 
-    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    def _run(
+        self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
+    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        # OrtValues share the memory of the arrays they come from, and each run gives new ones.
+        values = {name: self._value(array) for name, array in feeds.items()} | dict(handles)
         try:
-            arrays = self._handle.run(self._fetch, dict(feeds))
+            found = dict(zip(self._fetch, self._handle.run_with_ort_values(self._fetch, values), strict=True))
         except _errors() as error:
             raise BackendError(f"ONNX Runtime failed while running the graph: {error}") from error
-        return dict(zip(self._fetch, arrays, strict=True))
+        return {name: value.numpy() for name, value in found.items() if name not in keep}, {name: found[name] for name in keep}
 
     def _release(self) -> None:
         self._handle = None

@@ -68,13 +68,24 @@ class _OpenVinoSession(Session):
         super().__init__(graph, runs_on)
         self._request = request
 
-    def _run(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    def _run(
+        self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
+    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         try:
-            self._request.infer(dict(feeds), share_inputs=True)
+            kept = {name: self._own_memory(name) for name in keep}
+            self._request.infer({**feeds, **handles}, share_inputs=True)
             # Copies: the request's own buffers are overwritten by the next run.
-            return {spec.name: self._request.get_tensor(spec.name).data.copy() for spec in self.graph.outputs}
+            outputs = {spec.name: self._request.get_tensor(spec.name).data.copy() for spec in self.graph.outputs if spec.name not in keep}
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed while running the graph: {error}") from error
+        return outputs, kept
+
+    def _own_memory(self, output: str) -> Any:
+        """A new tensor for an output to be written into, so that the one of the last run stays what it was."""
+        before = self._request.get_tensor(output)
+        tensor = _library().Tensor(before.element_type, before.shape)
+        self._request.set_tensor(output, tensor)
+        return tensor
 
     def _release(self) -> None:
         self._request = None

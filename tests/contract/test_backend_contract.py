@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgeseg.backends import BACKENDS, Backend, Session
+from edgeseg.backends.base import Carried
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.errors import BackendError
@@ -125,6 +127,73 @@ def test_two_sessions_do_not_disturb_each_other(difference: Session, tmp_path: P
         assert other.run(_feeds())["y"][0, 0] == -1
 
     assert difference.run(_feeds())["y"][0, 0] == -1
+
+
+@pytest.fixture(params=BACKENDS)
+def countdown(request: pytest.FixtureRequest, tmp_path: Path) -> Session:
+    """An open session of ``y = a - b`` whose output feeds ``a`` of a later run."""
+    file, graph = DIFFERENCE.write(tmp_path)
+    return _backend(request.param, DIFFERENCE).open(file, replace(graph, carry={"a": "y"}), "fp32", 1)
+
+
+def _ones() -> dict[str, AnyArray]:
+    return {"b": np.ones((2, 3), np.float32)}
+
+
+def test_a_carried_tensor_feeds_a_later_run(countdown: Session) -> None:
+    """It comes under the name of the input that takes it, and not among the outputs."""
+    outputs, carry = countdown.run_carrying(_feeds(), {})
+    assert (outputs, list(carry), str(carry["a"].spec)) == ({}, ["a"], "y: float32 [2, 3]")
+
+    for _ in range(3):
+        _, carry = countdown.run_carrying(_ones(), carry)
+
+    np.testing.assert_array_equal(_read(countdown, carry["a"]), _feeds()["a"] - 4)
+
+
+def test_carried_tensors_outlive_later_runs_and_can_be_used_again(countdown: Session) -> None:
+    """One key frame serves many later frames, and an older one may be needed while a newer one is made."""
+    _, first = countdown.run_carrying(_feeds(), {})
+    _, second = countdown.run_carrying(_ones(), first)
+    countdown.run_carrying({"a": np.full((2, 3), 50, np.float32), **_ones()}, {})
+
+    for _ in range(2):
+        np.testing.assert_array_equal(_read(countdown, first["a"]), _feeds()["a"] - 1)
+    np.testing.assert_array_equal(_read(countdown, second["a"]), _feeds()["a"] - 2)
+
+
+def test_a_carried_tensor_serves_another_session(countdown: Session, tmp_path: Path) -> None:
+    """The graph that takes it is another one than the graph that gave it."""
+    name = next(name for name, backend in BACKENDS.items() if type(countdown).__module__ == type(backend).__module__)
+    _, carry = countdown.run_carrying(_feeds(), {})
+    with _session(name, DIFFERENCE, tmp_path) as other:
+        countdown.close()
+        outputs, kept = other.run_carrying(_ones(), carry)
+
+    np.testing.assert_array_equal(outputs["y"], _feeds()["a"] - 2)
+    assert kept == {}
+
+
+def test_carried_outputs_are_arrays_for_a_plain_run(countdown: Session) -> None:
+    """`run` gives every output, whoever else may want it."""
+    np.testing.assert_array_equal(countdown.run(_feeds())["y"], _feeds()["a"] - 1)
+
+
+def test_a_carried_tensor_that_does_not_fit_is_refused(countdown: Session) -> None:
+    """As an array would be."""
+    _, carry = countdown.run_carrying(_feeds(), {})
+
+    with pytest.raises(BackendError, match="Problems: c: not an input; b: missing"):
+        countdown.run_carrying({}, {**carry, "c": carry["a"]})
+
+
+def _read(session: Session, tensor: Carried) -> AnyArray:
+    """What a carried tensor holds, by way of ``a - 0``."""
+    plain = replace(session.graph, carry={})
+    session.graph = plain
+    outputs, _ = session.run_carrying({"b": np.zeros((2, 3), np.float32)}, {"a": tensor})
+    session.graph = replace(plain, carry={"a": "y"})
+    return outputs["y"]
 
 
 def test_a_closed_session_says_so(difference: Session) -> None:
