@@ -10,6 +10,7 @@ import numpy as np
 from edgeseg.opencv import opencv
 from edgeseg.sources.synthetic.backdrop import STUFF, Backdrop
 from edgeseg.sources.synthetic.config import PREFIX, SceneConfig
+from edgeseg.sources.synthetic.flow import SceneFlow, lands_on_itself
 from edgeseg.sources.synthetic.motion import MAX_ZOOM, Camera, Path, visible_extent
 from edgeseg.sources.synthetic.shapes import SHAPES
 from edgeseg.sources.synthetic.sprites import Sprite, pick_colours
@@ -19,6 +20,7 @@ from edgeseg.types import F64Array, Frame, I32Array, Label, U8Array
 LABELS: tuple[Label, ...] = tuple(
     Label(name, category_id, is_thing=name in SHAPES) for category_id, name in enumerate((*SHAPES, *STUFF), start=1)
 )
+_KEPT_FRAMES = 2
 _NOISE_SPREAD = 104.2
 """Standard deviation of the difference of two uniform bytes."""
 
@@ -46,7 +48,7 @@ class Scene:
         self._blur_px = config.blur * rng.uniform(0.0, 1.0) * min(config.size_hw)
         self._backdrop = Backdrop.draw(rng, config.size_hw)
         self._actors = self._cast(rng)
-        self._last: tuple[int, list[Layer]] = (-1, [])
+        self._kept: dict[int, list[Layer]] = {}
 
     @property
     def name(self) -> str:
@@ -72,24 +74,34 @@ class Scene:
     def truth(self, index: int) -> SceneTruth:
         """The exact ground truth of frame ``index``."""
         layers = self._layers(index)
-        numbers = np.zeros(self.config.size_hw, np.uint8)
-        for number, layer in enumerate(layers, start=1):
-            numbers[layer.window][layer.mask.view(bool)] = number
+        numbers = self._numbers(index)
         boxes, counts = visible_boxes(numbers, layers)
         seen = np.flatnonzero(counts)
-        shown = [layers[k] for k in seen]
-        ids = np.array([layer.instance_id for layer in layers], np.int32)
+        shown = tuple(layers[k] for k in seen)
         return SceneTruth(
-            instance_ids=np.concatenate([np.zeros(1, np.int32), ids])[numbers],
-            ids=ids[seen],
+            instance_ids=_instance_ids(numbers, layers),
+            ids=np.array([layer.instance_id for layer in shown], np.int32),
             classes=np.array([layer.class_id for layer in shown], np.int64),
             order=np.arange(len(seen), dtype=np.int32),
             boxes=boxes[seen],
             visible_fraction=np.array([min(counts[k] / layers[k].area, 1.0) for k in seen], np.float32),
             stuff=self._stuff(index),
-            layers=tuple(shown),
-            steps=self._steps(index, shown),
+            layers=shown,
+            steps=self._steps(index, index + 1, shown),
         )
+
+    def flow(self, index: int, to: int) -> SceneFlow:
+        """The exact flow from frame ``index`` to frame ``to``, before or after it.
+
+        Where a surface exists in both frames, it is the truth of what moves there whether or not frame ``to`` shows it.
+        """
+        now = self.truth(index)
+        moved = now.flow_of(self._steps(index, to, now.layers))
+        ended = [layer.instance_id for layer in now.layers if layer.instance_id != self._instance_id(layer.object_index, to)]
+        exists = ~np.isin(now.instance_ids, ended)
+        moved[~exists] = 0
+        then = _instance_ids(self._numbers(to), self._layers(to))
+        return SceneFlow(moved, exists, exists & lands_on_itself(moved, now.instance_ids, then))
 
     def frame(self, index: int) -> Frame:
         """Frame ``index`` as a video source hands it on."""
@@ -123,16 +135,28 @@ class Scene:
     def _layers(self, index: int) -> list[Layer]:
         """The objects that touch the picture, from the farthest to the nearest.
 
-        Those of the last frame are kept, because its picture and its truth are usually both asked for.
+        Those of the last frames are kept, because a frame's picture and truth and the flow between frames are usually asked for together.
         """
         if index < 0:
             raise IndexError(f"frames are numbered from 0, got {index}")
-        last_index, layers = self._last
-        if last_index != index:
+        kept = self._kept.get(index)
+        if kept is None:
             found = [self._layer(number, index) for number in range(len(self._actors))]
-            layers = [layer for layer in found if layer is not None]
-            self._last = (index, layers)
-        return layers
+            kept = [layer for layer in found if layer is not None]
+            last = list(self._kept.items())[1 - _KEPT_FRAMES :]
+            self._kept = {**dict(last), index: kept}
+        return kept
+
+    def _numbers(self, index: int) -> U8Array:
+        """uint8 (H, W): 1 + the number of the layer seen at each pixel; 0 where the landscape is."""
+        numbers = np.zeros(self.config.size_hw, np.uint8)
+        for number, layer in enumerate(self._layers(index), start=1):
+            numbers[layer.window][layer.mask.view(bool)] = number
+        return numbers
+
+    def _instance_id(self, number: int, index: int) -> int:
+        """Id of an object in a frame: another one for each crossing."""
+        return 1 + number + len(self._actors) * self._actors[number].path.lap(index / self.config.fps)
 
     def _layer(self, number: int, index: int) -> Layer | None:
         actor = self._actors[number]
@@ -145,9 +169,8 @@ class Scene:
         if x1 >= x2 or y1 >= y2:
             return None
         alpha = opencv().warpAffine(actor.sprite.alpha, _into_window(matrix, x1, y1), (x2 - x1, y2 - y1))
-        instance_id = 1 + number + len(self._actors) * actor.path.lap(index / self.config.fps)
         area = actor.sprite.area * abs(float(np.linalg.det(matrix[:2, :2])))
-        return Layer(number, instance_id, actor.class_id, x1, y1, alpha, matrix, area)
+        return Layer(number, self._instance_id(number, index), actor.class_id, x1, y1, alpha, matrix, area)
 
     def _stuff(self, index: int) -> I32Array:
         cv2 = opencv()
@@ -155,10 +178,11 @@ class Scene:
         kinds: U8Array = cv2.warpAffine(self._backdrop.stuff, self._backdrop_matrix(index)[:2], (width, height), flags=cv2.INTER_NEAREST)
         return kinds.astype(np.int32) + len(SHAPES)
 
-    def _steps(self, index: int, layers: list[Layer]) -> F64Array:
+    def _steps(self, index: int, to: int, layers: tuple[Layer, ...]) -> F64Array:
+        """float64 (N + 1, 2, 3): image pixel in frame ``index`` to image pixel in frame ``to``, for the landscape and each layer."""
         now = [self._backdrop_matrix(index), *(layer.matrix for layer in layers)]
-        after = [self._backdrop_matrix(index + 1), *(self._matrix(self._actors[layer.object_index], index + 1) for layer in layers)]
-        return np.asarray((np.stack(after) @ np.linalg.inv(np.stack(now)))[:, :2], np.float64)
+        then = [self._backdrop_matrix(to), *(self._matrix(self._actors[layer.object_index], to) for layer in layers)]
+        return np.asarray((np.stack(then) @ np.linalg.inv(np.stack(now)))[:, :2], np.float64)
 
     def _add_noise(self, pixels: U8Array, index: int) -> U8Array:
         """Fresh grain in every frame: the difference of two random bytes, far faster to draw than normal noise."""
@@ -171,6 +195,12 @@ class Scene:
         grain = cv2.addWeighted(plus, strength, minus, -strength, 0, dtype=cv2.CV_16S)
         noisy: U8Array = cv2.add(pixels, grain, dtype=cv2.CV_8U)
         return noisy
+
+
+def _instance_ids(numbers: U8Array, layers: list[Layer]) -> I32Array:
+    """int32 (H, W): id of the instance seen at each pixel; ``numbers`` holds 1 + the number of its layer."""
+    ids: I32Array = np.array([0, *(layer.instance_id for layer in layers)], np.int32)[numbers]
+    return ids
 
 
 def _into_window(matrix: F64Array, x: int, y: int) -> F64Array:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from edgeseg.opencv import opencv
+from edgeseg.sources.synthetic.flow import displacement
 from edgeseg.types import BoolArray, F32Array, F64Array, GroundTruth, I32Array, I64Array, SizeHW, U8Array
 
 
@@ -95,21 +96,17 @@ class SceneTruth:
     @cached_property
     def forward_flow(self) -> F32Array:
         """float32 (H, W, 2): where the surface seen at each pixel goes until the next frame, as x, y in pixels."""
+        return self.flow_of(self.steps)
+
+    def flow_of(self, steps: F64Array) -> F32Array:
+        """float32 (H, W, 2): how far each pixel moves if what is seen there does its step of ``steps``, float64 (N + 1, 2, 3)."""
         height, width = self.image_hw
-        flow = _displacement(self.steps[0], slice(0, height), slice(0, width))
+        flow = displacement(steps[0], slice(0, height), slice(0, width))
         for k, layer in enumerate(self.layers):
             rows, columns = layer.window
             seen = (self.instance_ids[rows, columns] == self.ids[k]).view(np.uint8)
-            opencv().copyTo(_displacement(self.steps[k + 1], rows, columns), seen, flow[rows, columns])
+            opencv().copyTo(displacement(steps[k + 1], rows, columns), seen, flow[rows, columns])
         return flow
-
-
-def _displacement(step: F64Array, rows: slice, columns: slice) -> F32Array:
-    """float32 (h, w, 2): how far ``step`` float64 (2, 3) moves each pixel of a window."""
-    x = np.arange(columns.start, columns.stop, dtype=np.float64)[None]
-    y = np.arange(rows.start, rows.stop, dtype=np.float64)[:, None]
-    moved = [step[0, 0] * x + step[0, 1] * y + step[0, 2] - x, step[1, 0] * x + step[1, 1] * y + step[1, 2] - y]
-    return np.stack(moved, axis=-1).astype(np.float32)
 
 
 def visible_boxes(rows_map: U8Array, layers: list[Layer]) -> tuple[F32Array, I32Array]:
