@@ -22,8 +22,9 @@ from edgeseg.errors import (
     UsageError,
 )
 from edgeseg.model import Model, load
-from edgeseg.pipeline import Pipeline, Summary, run, stream
+from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sources import open_source
+from edgeseg.stream import Summary, run, stream
 from edgeseg.types import Frame, Instances, Label, Panoptic, Result, Segment, Step, Tick
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "Step",
+    "StreamSettings",
     "Summary",
     "Tick",
     "UsageError",

@@ -120,6 +120,7 @@ def read_bundle(path: str | Path) -> Bundle:
     manifest = _read_manifest(folder)
     try:
         bundle = _from_json(manifest, folder)
+        _check_carry(bundle.graphs)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(
             f"{folder / MANIFEST} is not a valid bundle manifest ({type(error).__name__}: {error}). Export the model again."
@@ -238,10 +239,20 @@ def _spec(entry: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(_text(entry["name"]), entry["dtype"], shape)
 
 
+def _check_carry(graphs: Mapping[str, Graph]) -> None:
+    for name, graph in graphs.items():
+        outputs = {spec.name: (spec.dtype, spec.shape) for spec in graph.outputs}
+        taken = [(spec.name, (spec.dtype, spec.shape)) for other in graphs.values() for spec in other.inputs]
+        for target, output in graph.carry.items():
+            if output not in outputs or (target, outputs[output]) not in taken:
+                raise ValueError(f"graph {name!r} carries {output!r} to {target!r}, which no graph takes in that dtype and shape")
+
+
 def _check_files(bundle: Bundle) -> None:
-    for name, graph in bundle.graphs.items():
-        for file in graph.files.values():
-            _check_file(bundle, f"graph {name!r}", file)
+    graph_files = {file: f"graph {name!r}" for name, graph in bundle.graphs.items() for file in graph.files.values()}
+    # Weights that several graphs share lie in a file of their own, which only the hashes name.
+    for file in (*graph_files, *(bundle.hashes.keys() - graph_files.keys())):
+        _check_file(bundle, graph_files.get(file, "a part of the graphs"), file)
 
 
 def _check_file(bundle: Bundle, what: str, name: str) -> None:

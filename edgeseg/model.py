@@ -1,32 +1,55 @@
-"""Model: a bundle with its family and an open session; the one object that infers."""
+"""Model: a bundle with its family and open sessions; the one object that infers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from edgeseg.backends import AUTO, BACKENDS, Choice, Session, choose
+from edgeseg.backends import AUTO, BACKENDS, Carried, Choice, Session, choose
 from edgeseg.bundle import Bundle, read_bundle
-from edgeseg.errors import BundleError, UsageError
+from edgeseg.errors import BackendError, BundleError, UsageError
 from edgeseg.families import Decoded, family
-from edgeseg.families.base import IMAGE, KEY
-from edgeseg.types import Frame, Result, Step, U8Array
+from edgeseg.families.base import IMAGE, KEY, WARP
+from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
 DEFAULT_SCORE = 0.3
 DEFAULT_PRECISION = "fp32"
 
 
+@dataclass(frozen=True, repr=False)
+class Carry:
+    """What a key frame leaves for the light graph. It belongs to the stream, so that streams can share a model."""
+
+    tensors: Mapping[str, Carried]
+    image_hw: SizeHW
+
+
+@dataclass(frozen=True, repr=False)
+class Inference:
+    """What one graph run found in one frame."""
+
+    decoded: Decoded
+    carry: Carry
+    """After a key frame, what `Model.warp` takes; else empty."""
+    spans: Mapping[str, float]
+    """Stage name -> seconds: ``prepare``, ``infer``, ``decode``."""
+
+
 class Model:
-    """Segments one picture at a time. A context manager; not for use from several threads at once."""
+    """Runs the graphs of a bundle. A context manager.
+
+    It keeps nothing of a stream. ``key`` may run on one thread while ``warp`` runs on another; neither on two at once.
+    """
 
     def __init__(
         self,
         bundle: Bundle,
-        session: Session,
+        open_session: Callable[[str], Session],
         choice: Choice,
         score_threshold: float = DEFAULT_SCORE,
         clock: Callable[[], float] = time.monotonic,
@@ -38,12 +61,10 @@ class Model:
         self.score_threshold = score_threshold
         self.clock = clock
         self._family = family(bundle.family)
-        self._session = session
-        lacking = set(self._family.outputs) - {spec.name for spec in bundle.graphs[KEY].outputs}
-        if lacking:
-            raise BundleError(
-                f"{bundle.path}: its graph lacks the outputs {sorted(lacking)} of family {bundle.family}. Export the model again."
-            )
+        self._open_session = open_session
+        self._closed = False
+        _check_graphs(bundle, self._family.outputs)
+        self._sessions = {KEY: open_session(KEY)}
 
     def __enter__(self) -> Model:
         return self
@@ -54,34 +75,72 @@ class Model:
     @property
     def runs_on(self) -> str:
         """Where the graphs run, in words."""
-        return self._session.runs_on
+        return self._sessions[KEY].runs_on
+
+    @property
+    def can_warp(self) -> bool:
+        """Whether the bundle has the light graph that works on a key frame's features."""
+        return WARP in self.bundle.graphs
 
     def __call__(self, image_bgr: U8Array) -> Result:
         """Segment one picture, uint8 (H, W, 3) BGR."""
-        return self.key(Frame(np.asarray(image_bgr), captured_s=self.clock()))
+        frame = Frame(np.asarray(image_bgr), captured_s=self.clock())
+        found = self.key(frame)
+        return self.result(frame, Step.KEY, found.decoded, found.spans)
 
-    def key(self, frame: Frame) -> Result:
+    def key(self, frame: Frame) -> Inference:
         """Run the full graph on a frame."""
-        start_s = self.clock()
-        fit = self.bundle.input.place(frame.image_hw)
-        feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
-        prepared_s = self.clock()
-        outputs = self._session.run(feeds)
-        inferred_s = self.clock()
-        decoded = self._family.decode(outputs, fit, self.score_threshold)
-        self._check_classes(decoded)
-        end_s = self.clock()
+        return self._run(KEY, frame, {})
+
+    def warp(self, frame: Frame, carry: Carry) -> Inference:
+        """Run the light graph on a frame and on what a key frame of the same size left.
+
+        Raises:
+            BackendError: the bundle has no such graph, or the key frame had another size.
+        """
+        if not self.can_warp:
+            raise BackendError(f"{self.bundle.path} has no graph {WARP!r}: its frames cannot be warped, only propagated")
+        if carry.image_hw != frame.image_hw:
+            raise BackendError(f"the key frame had {carry.image_hw} pixels, this one has {frame.image_hw}; run a key frame first")
+        return self._run(WARP, frame, carry.tensors)
+
+    def prepare_warp(self) -> None:
+        """Open the light graph now, so that no frame waits for it. Doing it twice is fine."""
+        if WARP not in self._sessions:
+            self._sessions[WARP] = self._open_session(WARP)
+
+    def result(
+        self, frame: Frame, step: Step, decoded: Decoded, spans: Mapping[str, float] | None = None, *, since_key: int = 0
+    ) -> Result:
+        """What was found in a frame, with the frame's own numbers and its age at this moment."""
         return Result(
             frame_index=frame.index,
-            step=Step.KEY,
+            step=step,
             labels=self.bundle.labels,
             image_hw=frame.image_hw,
             instances=decoded.instances,
             panoptic=decoded.panoptic,
             time_s=frame.time_s,
-            age_s=end_s - frame.captured_s,
-            spans={"prepare": prepared_s - start_s, "infer": inferred_s - prepared_s, "decode": end_s - inferred_s},
+            age_s=self.clock() - frame.captured_s,
+            since_key=since_key,
+            spans=spans or {},
         )
+
+    def _run(self, name: str, frame: Frame, carried: Mapping[str, Carried]) -> Inference:
+        if self._closed:
+            raise BackendError("the model is closed; open it again")
+        if name == WARP:
+            self.prepare_warp()
+        start_s = self.clock()
+        fit = self.bundle.input.place(frame.image_hw)
+        feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
+        prepared_s = self.clock()
+        outputs, carry = self._sessions[name].run_carrying(feeds, carried)
+        inferred_s = self.clock()
+        decoded = self._family.decode(outputs, fit, self.score_threshold)
+        self._check_classes(decoded)
+        spans = {"prepare": prepared_s - start_s, "infer": inferred_s - prepared_s, "decode": self.clock() - inferred_s}
+        return Inference(decoded, Carry(carry, frame.image_hw), spans)
 
     def _check_classes(self, decoded: Decoded) -> None:
         found = decoded.instances
@@ -93,8 +152,26 @@ class Model:
             )
 
     def close(self) -> None:
-        """Free the session. Calling it twice is fine."""
-        self._session.close()
+        """Free the sessions. Calling it twice is fine."""
+        self._closed = True
+        for session in self._sessions.values():
+            session.close()
+
+
+def _check_graphs(bundle: Bundle, wanted: tuple[str, ...]) -> None:
+    """Raise BundleError unless the graphs give what the family decodes, and the light one is fed by the full one."""
+    if KEY not in bundle.graphs:
+        raise BundleError(f"{bundle.path} has no graph {KEY!r}, only {sorted(bundle.graphs)}. Export the model again.")
+    fed = {KEY: {IMAGE}, WARP: {IMAGE, *bundle.graphs[KEY].carry}}
+    for name, graph in bundle.graphs.items():
+        lacking = set(wanted) - {spec.name for spec in graph.outputs} | set(wanted) & set(graph.carry.values())
+        if lacking:
+            raise BundleError(
+                f"{bundle.path}: graph {name!r} lacks the outputs {sorted(lacking)} of family {bundle.family}. Export the model again."
+            )
+        unfed = {spec.name for spec in graph.inputs} - fed.get(name, set())
+        if unfed:
+            raise BundleError(f"{bundle.path}: nothing feeds the inputs {sorted(unfed)} of graph {name!r}. Export the model again.")
 
 
 def load(
@@ -124,10 +201,8 @@ def load(
     bundle = read_bundle(path)
     choice = choose(backend)
     wanted = DEFAULT_PRECISION if precision == "auto" else precision
-    file = bundle.file(KEY, wanted)
-    session = BACKENDS[choice.name].open(file, bundle.graphs[KEY], wanted, threads)
-    try:
-        return Model(bundle, session, choice, score_threshold)
-    except BaseException:
-        session.close()
-        raise
+
+    def open_session(name: str) -> Session:
+        return BACKENDS[choice.name].open(bundle.file(name, wanted), bundle.graphs[name], wanted, threads)
+
+    return Model(bundle, open_session, choice, score_threshold)

@@ -1,142 +1,238 @@
-"""The straight line of a stream: source -> schedule -> model -> sinks, and what it cost."""
+"""One stream: schedule, motion, model and tracker make a result of every frame."""
 
 from __future__ import annotations
 
-import time
+import statistics
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
+from types import TracebackType
 
 import numpy as np
 
-from edgeseg.errors import BackendError
-from edgeseg.model import Model
+from edgeseg.errors import UsageError
+from edgeseg.families import Decoded
+from edgeseg.keyframes import FinishedKey, KeyWorker
+from edgeseg.model import Carry, Model
+from edgeseg.motion import Motion, MotionEstimator, Trail, propagate, propagate_panoptic
 from edgeseg.schedule import Policy
 from edgeseg.schedule import schedule as policy_of
-from edgeseg.sinks.base import Sink
-from edgeseg.sources import open_source
-from edgeseg.sources.base import Source
-from edgeseg.types import Frame, Result, Step, Tick
+from edgeseg.track import Tracker
+from edgeseg.types import Frame, Result, SizeHW, Step, Tick
 
-RECENT = 20_000
-"""Timings kept for the median and p99, so that hours of video do not grow the memory."""
-WARM_UP_FRAMES = 1
-"""First frames whose timings are kept apart: backends finish their preparation in them."""
+BETWEEN = ("auto", "warp", "propagate")
+RECENT_COSTS = 5
+"""Durations of each step that a schedule's estimate rests on."""
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream is processed."""
+
+    schedule: str | Policy = "every"
+    """A name of `edgeseg.schedule.SCHEDULES` with its argument, or a policy of your own."""
+    between: str = "auto"
+    """What frames between key frames get: ``warp``, ``propagate``, or ``auto``: the light graph where the bundle has one
+    and key frames are not overlapped, else propagation."""
+    overlap: bool = False
+    """Run the full graph on a thread of its own: no frame waits for it."""
+    track: bool = False
+    """Give instances ids."""
+    smooth: bool = False
+    """Smooth the masks of tracked instances along the flow."""
+
+    def __post_init__(self) -> None:
+        if self.between not in BETWEEN:
+            raise UsageError(f"between must be one of {', '.join(BETWEEN)}, got {self.between!r}")
+        if self.smooth and not self.track:
+            raise UsageError("smoothing follows tracked instances: switch tracking on as well (--track)")
+
+
+@dataclass(frozen=True, repr=False)
+class _Key:
+    """The last key frame."""
+
+    carry: Carry
+    trail: Trail
+    confidence: float
+
+
+@dataclass(frozen=True, repr=False)
+class _Base:
+    """The last result of a graph: what later frames are propagated from."""
+
+    decoded: Decoded
+    trail: Trail
 
 
 class Pipeline:
-    """One stream's state: a model and a schedule. Two streams are two pipelines."""
+    """One stream's state around a model. Two streams are two pipelines. A context manager; close it before the model.
 
-    def __init__(self, model: Model, policy: Policy) -> None:
+    The first frame, and the first after the picture's size changed, are key frames whatever the schedule says.
+    """
+
+    def __init__(self, model: Model, settings: StreamSettings | None = None) -> None:
+        settings = settings or StreamSettings()
         self.model = model
-        self._policy = policy
-        self._since_key: int | None = None
-        self._last_infer_s = 0.0
+        self._policy = settings.schedule if isinstance(settings.schedule, Policy) else policy_of(settings.schedule)
+        self._between = _between(settings, model)
+        self._tracker = Tracker(smooth=settings.smooth) if settings.track else None
+        self._worker = KeyWorker(model) if settings.overlap else None
+        propagates = self._policy.skips and self._between is Step.PROPAGATE
+        watches = settings.track or settings.overlap or self._policy.watches or propagates
+        self._estimator = MotionEstimator() if watches else None
+        self._image_hw: SizeHW | None = None
+        self._key: _Key | None = None
+        self._base: _Base | None = None
+        self._since_key = 0
+        self._confidence = 0.0
+        self._costs_s: dict[Step, deque[float]] = {step: deque(maxlen=RECENT_COSTS) for step in Step}
+        if self._between is Step.WARP and (self._policy.skips or settings.overlap):
+            model.prepare_warp()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def step(self, frame: Frame) -> Result:
-        """Process one frame; frames must come in order."""
-        since_key = None if self._since_key is None else self._since_key + 1
-        tick = Tick(frame.index, since_key, self.model.clock() - frame.captured_s, self._last_infer_s)
-        step = Step.KEY if since_key is None else self._policy(tick)
-        if step is not Step.KEY:
-            raise BackendError(f"the schedule asked for {step.value}, which this model cannot do; use --schedule every")
-        result = self.model.key(frame)
-        self._since_key = 0
-        self._last_infer_s = result.spans["infer"]
+        """Process one frame; frames must come in order.
+
+        Raises:
+            EdgesegError: a graph failed, on this frame or, overlapped, on an earlier one.
+        """
+        start_s = self.model.clock()
+        if self._image_hw != frame.image_hw:
+            self._forget(frame.image_hw)
+        self._since_key += 1
+        spans: dict[str, float] = {}
+        motion = self._look(frame, spans)
+        if self._worker is not None and (finished := self._worker.take()) is not None:
+            self._take_over(frame, finished, motion, spans)
+        step = self._choose(frame)
+        decoded = self._act(step, frame, motion, spans)
+        if step is not Step.DROP:
+            self._confidence = _mean_score(decoded)
+        result = self.model.result(frame, step, decoded, spans, since_key=self._since_key)
+        self._costs_s[step].append(self.model.clock() - start_s)
         return result
 
+    def _look(self, frame: Frame, spans: dict[str, float]) -> Motion | None:
+        """How the picture moved since the last frame, told to all that follow it."""
+        if self._estimator is None:
+            return None
+        start_s = self.model.clock()
+        motion = self._estimator.update(frame)
+        if motion is not None:
+            for trail in {held.trail for held in (self._key, self._base) if held is not None}:
+                trail.add(motion)
+            if self._worker is not None:
+                self._worker.follow(motion)
+        spans["motion"] = self.model.clock() - start_s
+        return motion
 
-@dataclass
-class StageTimes:
-    """Durations of one stage over a run."""
+    def _choose(self, frame: Frame) -> Step:
+        """What the schedule wants; a key frame on the other thread leaves this one with the step between."""
+        if self._key is None:
+            return Step.KEY
+        trail = self._key.trail
+        tick = Tick(
+            frame.index,
+            self._since_key,
+            age_s=self.model.clock() - frame.captured_s,
+            between=self._between,
+            costs_s={step: statistics.median_low(costs_s) for step, costs_s in self._costs_s.items() if costs_s},
+            shift=trail.shift,
+            unexplained=trail.unexplained,
+            confidence=self._confidence / self._key.confidence if self._key.confidence else 1.0,
+        )
+        step = self._policy(tick)
+        if step is not Step.KEY or self._worker is None:
+            return step
+        if self._worker.idle:
+            self._worker.submit(frame)
+        return self._between
 
-    recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    def _act(self, step: Step, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> Decoded:
+        if step is Step.DROP:
+            return Decoded()
+        if step is Step.PROPAGATE:
+            return self._propagate(frame, motion, spans)
+        if step is Step.WARP and self._key is not None:
+            inference = self.model.warp(frame, self._key.carry)
+        else:
+            inference = self.model.key(frame)
+            self._since_key = 0
+            self._key = _Key(inference.carry, Trail(), _mean_score(inference.decoded))
+        spans |= inference.spans
+        decoded = self._tracked(frame, inference.decoded, motion, spans)
+        self._base = _Base(decoded, Trail())
+        return decoded
 
-    def add(self, seconds: float) -> None:
-        """Take one more duration."""
-        self.recent_s.append(seconds)
+    def _propagate(self, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> Decoded:
+        """The last result of a graph, moved along the flow."""
+        if self._base is None or self._estimator is None:
+            raise UsageError("the schedule asked for propagate without watching the motion; give its Policy watches=True")
+        start_s = self.model.clock()
+        decoded = moved(self._base.decoded, self._base.trail, self.model.score_threshold)
+        moved_s = self.model.clock()
+        spans["propagate"] = moved_s - start_s
+        if self._tracker is not None and decoded.instances is not None and len(self._base.trail):
+            decoded = replace(decoded, instances=self._tracker.follow(frame, decoded.instances, motion))
+            spans["track"] = self.model.clock() - moved_s
+        return decoded
 
-    @property
-    def median_s(self) -> float:
-        """Median of the most recent durations."""
-        return float(np.median(self.recent_s)) if self.recent_s else 0.0
+    def _tracked(self, frame: Frame, decoded: Decoded, motion: Motion | None, spans: dict[str, float]) -> Decoded:
+        if self._tracker is None or decoded.instances is None:
+            return decoded
+        start_s = self.model.clock()
+        instances = self._tracker.update(frame, decoded.instances, motion)
+        spans["track"] = self.model.clock() - start_s
+        return replace(decoded, instances=instances)
 
-    @property
-    def p99_s(self) -> float:
-        """99th percentile of the most recent durations."""
-        return float(np.percentile(self.recent_s, 99)) if self.recent_s else 0.0
+    def _take_over(self, frame: Frame, finished: FinishedKey, motion: Motion | None, spans: dict[str, float]) -> None:
+        """An overlapped key frame is ready: later frames rest on it, brought forward to this one."""
+        self._key = _Key(finished.inference.carry, finished.trail, _mean_score(finished.inference.decoded))
+        self._since_key = len(finished.trail)
+        if self._between is Step.PROPAGATE:
+            start_s = self.model.clock()
+            decoded = moved(finished.inference.decoded, finished.trail, self.model.score_threshold)
+            spans["forward"] = self.model.clock() - start_s
+            self._base = _Base(self._tracked(frame, decoded, motion, spans), Trail())
 
+    def _forget(self, image_hw: SizeHW) -> None:
+        """Start anew with pictures of another size."""
+        self._image_hw = image_hw
+        if self._worker is not None:
+            self._worker.wait()
+        self._key = self._base = None
+        if self._tracker is not None:
+            self._tracker.reset()
 
-@dataclass
-class Summary:
-    """What a run did, and what each stage of it cost after the warm-up."""
-
-    frames: int = 0
-    detections: int = 0
-    wall_s: float = 0.0
-    warm_up_s: float = 0.0
-    """Of ``wall_s``, what the first frames took."""
-    stages: dict[str, StageTimes] = field(default_factory=dict)
-
-    @property
-    def frames_per_s(self) -> float:
-        """Frames a second from reading to the last sink, warm-up left out."""
-        steady_s = self.wall_s - self.warm_up_s
-        return (self.frames - WARM_UP_FRAMES) / steady_s if self.frames > WARM_UP_FRAMES and steady_s > 0 else 0.0
-
-    def add(self, result: Result, spans: dict[str, float]) -> None:
-        """Count one frame."""
-        self.frames += 1
-        self.detections += 0 if result.instances is None else len(result.instances)
-        if self.frames > WARM_UP_FRAMES:
-            for name, seconds in spans.items():
-                self.stages.setdefault(name, StageTimes()).add(seconds)
-
-
-def run(
-    source: Source,
-    pipeline: Pipeline,
-    sinks: Sequence[Sink] = (),
-    *,
-    max_frames: int | None = None,
-    on_frame: Callable[[Result], None] | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Summary:
-    """Send every frame of a source through a pipeline into the sinks. The caller closes source and sinks.
-
-    Stages in the summary: ``read``, those of the results, ``write`` and ``total``, seconds per frame.
-    """
-    summary = Summary()
-    begin_s = before_s = clock()
-    for frame in source:
-        read_s = clock()
-        result = pipeline.step(frame)
-        stepped_s = clock()
-        for sink in sinks:
-            sink.write(frame, result)
-        if on_frame is not None:
-            on_frame(result)
-        now_s = clock()
-        summary.add(result, {"read": read_s - before_s, **result.spans, "write": now_s - stepped_s, "total": now_s - before_s})
-        summary.wall_s = now_s - begin_s
-        if summary.frames <= WARM_UP_FRAMES:
-            summary.warm_up_s = summary.wall_s
-        before_s = now_s
-        if summary.frames == max_frames or any(sink.wants_stop for sink in sinks):
-            break
-    return summary
+    def close(self) -> None:
+        """End the stream: a key frame in flight is waited for and not used. Calling it twice is fine."""
+        if self._worker is not None:
+            self._worker.close()
 
 
-def stream(model: Model, source: str | Path | Source, *, schedule: str = "every") -> Iterator[tuple[Frame, Result]]:
-    """Frames with their results, one by one.
+def moved(decoded: Decoded, trail: Trail, score_threshold: float) -> Decoded:
+    """What was found in a trail's first frame, brought to its last."""
+    found, panoptic = decoded.instances, decoded.panoptic
+    return Decoded(
+        instances=None if found is None else propagate(found, trail, score_threshold),
+        panoptic=None if panoptic is None else propagate_panoptic(panoptic, trail),
+    )
 
-    Args:
-        model: an open model.
-        source: what ``edgeseg run`` takes as SOURCE, or an open source (closed at the end of the iteration as well).
-        schedule: a name of `edgeseg.schedule.SCHEDULES`, with its argument.
-    """
-    pipeline = Pipeline(model, policy_of(schedule))
-    with source if isinstance(source, Source) else open_source(source) as frames:
-        for frame in frames:
-            yield frame, pipeline.step(frame)
+
+def _between(settings: StreamSettings, model: Model) -> Step:
+    if settings.between == "warp" and not model.can_warp:
+        raise UsageError(f"{model.bundle.path} has no graph for warped frames. Use --between propagate, or export a video model.")
+    if settings.between == "auto":
+        # Beside an overlapped key frame a second graph would only slow both down.
+        return Step.WARP if model.can_warp and not settings.overlap else Step.PROPAGATE
+    return Step.WARP if settings.between == "warp" else Step.PROPAGATE
+
+
+def _mean_score(decoded: Decoded) -> float:
+    found = decoded.instances
+    return float(np.mean(found.scores)) if found is not None and len(found) else 0.0

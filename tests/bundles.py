@@ -14,13 +14,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import MANIFEST, Bundle, Graph, InputSpec, TensorSpec, sha256
 from edgeseg.families import yolact
-from edgeseg.families.base import IMAGE, KEY
+from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.types import BoolArray, Label, SizeHW
 
 ROWS = 5
 """Detections that the graph can hold."""
 CELLS = 16
 """Cells of the prototypes along both axes."""
+
+
+STATE, KEY_STATE = "state", "key_state"
+"""What the key graph of a video bundle gives, and the input of the light graph that takes it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def tiny_bundle(
     size: int = 64,
     found: Sequence[Found] = FOUND,
     mask_iou: bool = False,
+    warp: bool = False,
 ) -> Path:
     """Write a valid bundle of family yolact into ``folder``, which is made, and return it.
 
@@ -73,24 +78,32 @@ def tiny_bundle(
         size: side of the square network input.
         found: what the graph gives for every picture, best first.
         mask_iou: whether the graph also gives predicted mask IoUs, as YOLACT++ does.
+        warp: whether there is a light graph, which finds the same and needs one number from the key frame.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{KEY}.onnx"
     constants = _outputs(found, mask_iou)
     image = TensorSpec(IMAGE, input_dtype, (1, size, size, 3))
-    onnx.save(_model(image, constants), file)
-    outputs = tuple(TensorSpec(name, str(array.dtype), array.shape) for name, array in constants.items())
+    carried = {STATE: np.full(1, 7, np.float32)} if warp else {}
+    graphs = {KEY: _graph(folder / f"{KEY}.onnx", (image,), constants | carried, {KEY_STATE: STATE} if warp else {})}
+    if warp:
+        graphs[WARP] = _graph(folder / f"{WARP}.onnx", (image, TensorSpec(KEY_STATE, "float32", (1,))), constants, {})
     bundle = Bundle(
         family=yolact.NAME,
         recipe="tiny",
         labels=tuple(Label(f"thing_{i}", 10 * (i + 1)) for i in range(labels)),
         input=InputSpec((size, size), input_dtype),
-        graphs={KEY: Graph({"fp32": file.name}, (image,), outputs)},
-        hashes={file.name: sha256(file)},
+        graphs=graphs,
+        hashes={file.name: sha256(file) for file in folder.glob("*.onnx")},
         made_with={"edgeseg": "test"},
     )
     (folder / MANIFEST).write_text(json.dumps(bundle.to_json()), encoding="utf-8")
     return folder
+
+
+def _graph(file: Path, inputs: Sequence[TensorSpec], constants: dict[str, np.ndarray], carry: dict[str, str]) -> Graph:
+    onnx.save(_model(inputs, constants), file)
+    outputs = tuple(TensorSpec(name, str(array.dtype), array.shape) for name, array in constants.items())
+    return Graph({"fp32": file.name}, tuple(inputs), outputs, carry)
 
 
 def tiny_expected(image_hw: SizeHW, *, score: float = 0.3, found: Sequence[Found] = FOUND) -> list[Expected]:
@@ -129,12 +142,16 @@ def _outputs(found: Sequence[Found], mask_iou: bool) -> dict[str, np.ndarray]:
     return outputs | {yolact.MASK_IOU: ious} if mask_iou else outputs
 
 
-def _model(image: TensorSpec, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
-    """Constants plus a zero that is computed from the picture, so that no backend may drop the input."""
-    nodes = [
-        helper.make_node("Cast", [IMAGE], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["pixels"], ["mean"], keepdims=0),
-        helper.make_node("Neg", ["mean"], ["negative"]),
+def _model(inputs: Sequence[TensorSpec], constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """Constants plus a zero that is computed from every input, so that no backend may drop one."""
+    nodes = []
+    for spec in inputs:
+        nodes.append(helper.make_node("Cast", [spec.name], [f"{spec.name}_float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("ReduceMean", [f"{spec.name}_float"], [f"{spec.name}_mean"], keepdims=0))
+        nodes.append(helper.make_node("Abs", [f"{spec.name}_mean"], [f"{spec.name}_size"]))
+    nodes += [
+        helper.make_node("Sum", [f"{spec.name}_size" for spec in inputs], ["size"]),
+        helper.make_node("Neg", ["size"], ["negative"]),
         helper.make_node("Relu", ["negative"], ["zero"]),
         helper.make_node("Cast", ["zero"], ["zero_int64"], to=TensorProto.INT64),
     ]
@@ -143,7 +160,7 @@ def _model(image: TensorSpec, constants: dict[str, np.ndarray]) -> onnx.ModelPro
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [_value(image.name, np.dtype(image.dtype), image.shape)],
+        [_value(spec.name, np.dtype(spec.dtype), spec.shape) for spec in inputs],
         [_value(name, array.dtype, array.shape) for name, array in constants.items()],
         [numpy_helper.from_array(array, f"{name}_constant") for name, array in constants.items()],
     )

@@ -35,8 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": MODEL,
     "keyframes": MODEL | LEAVES | {"model"},
     "pipeline": MODEL | LEAVES | {"model", "keyframes"},
-    "cli": MODEL | LEAVES | {"model", "pipeline", "data", "draw", ""},
-    "": MODEL | LEAVES | {"model", "pipeline", "data"},
+    "stream": MODEL | LEAVES | {"model", "pipeline"},
+    "cli": MODEL | LEAVES | {"model", "pipeline", "stream", "data", "draw", ""},
+    "": MODEL | LEAVES | {"model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
 

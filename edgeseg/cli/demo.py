@@ -17,10 +17,9 @@ from edgeseg.errors import MissingDependencyError
 from edgeseg.evaluation import MaskApMeter
 from edgeseg.model import DEFAULT_SCORE, load
 from edgeseg.pipeline import Pipeline
-from edgeseg.pipeline import run as run_pipeline
-from edgeseg.schedule import schedule
 from edgeseg.sinks import Sink, open_output
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig, SyntheticSource
+from edgeseg.stream import run as run_stream
 from edgeseg.types import Frame, Result
 
 SEED = HELD_OUT_FIRST_SEED + 1
@@ -64,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
             results.append(result)
             bar.advance()
 
-        summary = run_pipeline(source, Pipeline(model, schedule("every")), [sink], on_frame=keep)
+        summary = run_stream(source, Pipeline(model), [sink], on_frame=keep)
     counts = Counter(result.labels[k].name for result in map(_confident, results) if result.instances for k in result.instances.classes)
     summary.detections = sum(counts.values())
     print(f"found in {summary.frames} frames: {', '.join(f'{count} x {name}' for name, count in counts.most_common()) or 'nothing'}")

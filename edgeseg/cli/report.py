@@ -6,7 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from edgeseg.pipeline import Summary
+from edgeseg.stream import Summary
+from edgeseg.types import Step
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -32,6 +33,8 @@ def summary_text(summary: Summary) -> str:
     frames = f"{summary.frames} frame{'s' * (summary.frames != 1)} in {summary.wall_s:.2f} s"
     speed = f", {summary.frames_per_s:.1f} frames/s after the first" if summary.frames_per_s else ""
     lines = [f"{frames}{speed}; {summary.detections} instance{'s' * (summary.detections != 1)}"]
+    if summary.steps.keys() - {Step.KEY}:
+        lines.append(", ".join(f"{summary.steps[step]} {step.value}" for step in Step if summary.steps[step]) + " frames")
     if summary.stages:
         rows = [(name, f"{times.median_s * 1e3:.2f}", f"{times.p99_s * 1e3:.2f}") for name, times in summary.stages.items()]
         lines.append(table([("stage", "median ms", "p99 ms"), *rows], right=(1, 2)))

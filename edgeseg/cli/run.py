@@ -13,13 +13,13 @@ from edgeseg.cli.progress import progress
 from edgeseg.cli.report import summary_text
 from edgeseg.errors import UsageError
 from edgeseg.model import DEFAULT_SCORE, Model, load
-from edgeseg.pipeline import Pipeline
-from edgeseg.pipeline import run as run_pipeline
-from edgeseg.schedule import SCHEDULES, schedule
+from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
+from edgeseg.schedule import schedule
 from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_output
 from edgeseg.sinks.jsonl import STDOUT
 from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
+from edgeseg.stream import run as run_stream
 
 _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0 or /dev/video0), or a made-up scene
 (synthetic: or synthetic:seed=7,frames=90,size=640x360,fps=30).
@@ -28,9 +28,10 @@ examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4
   edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
   edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
-  edgeseg run BUNDLE 0 --show
+  edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
+_SCHEDULE_FORMS = ("every", "fixed:5", "adaptive", "deadline:33ms")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,16 +53,34 @@ def add_parser(subparsers: Any) -> None:
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
-    parser.add_argument(
-        "--schedule", default="every", help=f"which frames get the full network: {', '.join(SCHEDULES)} (default: %(default)s)"
-    )
+    _add_stream_options(parser)
     add_model_options(parser)
     parser.set_defaults(main=main)
 
 
+def _add_stream_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("video")
+    group.add_argument(
+        "--schedule",
+        default="every",
+        metavar="S",
+        help=f"which frames get the full network: {', '.join(_SCHEDULE_FORMS)} (default: %(default)s; docs/video.md explains them)",
+    )
+    group.add_argument(
+        "--between",
+        default="auto",
+        choices=BETWEEN,
+        help="what the other frames get: warp (the light graph of a video model), propagate (masks moved along the optical flow, with "
+        "any model) or auto: warp where the model can and --overlap is off (default: %(default)s)",
+    )
+    group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
+    group.add_argument("--track", action="store_true", help="give instances ids that stay with them")
+    group.add_argument("--smooth", action="store_true", help="keep the masks of tracked instances from flickering; needs --track")
+
+
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
-    policy = schedule(args.schedule)
+    settings = StreamSettings(schedule(args.schedule), args.between, args.overlap, args.track, args.smooth)
     _refuse_overwriting(args)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
@@ -71,8 +90,9 @@ def main(args: argparse.Namespace) -> int:
             load(args.bundle, backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=args.score)
         )
         print(backend_text(model), file=sys.stderr)
+        pipeline = stack.enter_context(Pipeline(model, settings))
         with progress("segmenting", _total(source.info, args.max_frames)) as bar:
-            summary = run_pipeline(source, Pipeline(model, policy), sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
+            summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
     print(summary_text(summary), file=sys.stderr)
     for written in (args.out, args.jsonl):
         if written not in (None, STDOUT):

@@ -13,6 +13,8 @@ IMAGE = "image"
 """The input that every graph has: uint8 or float32 (1, h, w, 3) BGR."""
 KEY = "key"
 """The graph that every bundle has: it needs nothing but the image."""
+WARP = "warp"
+"""The light graph of a video model: it needs the image and what the key graph carries to it."""
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from edgeseg.errors import UsageError
+from edgeseg.schedule.adaptive import adaptive
+from edgeseg.schedule.base import Policy
+from edgeseg.schedule.deadline import deadline
 from edgeseg.schedule.every import every
-from edgeseg.types import Step, Tick
+from edgeseg.schedule.fixed import fixed
 
 __all__ = ["SCHEDULES", "Policy", "schedule"]
 
-Policy: TypeAlias = Callable[[Tick], Step]
-SCHEDULES: dict[str, Callable[[str], Policy]] = {"every": every}
+SCHEDULES: dict[str, Callable[[str], Policy]] = {"every": every, "fixed": fixed, "adaptive": adaptive, "deadline": deadline}
 """Name -> maker; the maker gets what follows the colon in ``name:argument``."""
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edgeseg.errors import UsageError
-from edgeseg.types import Step, Tick
+from edgeseg.schedule.base import Policy
+from edgeseg.types import Step
 
 
-def every(argument: str) -> Callable[[Tick], Step]:
+def every(argument: str) -> Policy:
     """The policy that runs the full graph on every frame; it takes no argument."""
     if argument:
         raise UsageError(f"schedule 'every' takes no argument, got {argument!r}")
-    return lambda _: Step.KEY
+    return Policy(lambda _: Step.KEY, skips=False)

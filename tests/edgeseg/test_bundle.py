@@ -261,7 +261,7 @@ def test_a_missing_field_is_refused(bundle: Path, key: str) -> None:
         (lambda manifest: manifest.update(graphs={}), r"has no graph 'key'"),
         (
             lambda manifest: manifest["graphs"]["key"]["outputs"].pop(1),
-            r"its graph lacks the outputs \['scores'\] of family yolact",
+            r"graph 'key' lacks the outputs \['scores'\] of family yolact",
         ),
     ],
 )

@@ -23,6 +23,13 @@ def _picture(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+def _fake_model(folder: Path, answer: Any = None, **options: Any) -> Model:
+    """A model on the tiny bundle in ``folder``, whose graphs ``answer`` stands in for."""
+    bundle = read_bundle(tiny_bundle(folder / "b"))
+    opened = {name: Fake(answer).open(bundle.file(name, "fp32"), graph, "fp32", None) for name, graph in bundle.graphs.items()}
+    return Model(bundle, opened.__getitem__, Choice("fake", "as asked"), **options)
+
+
 def _require_expected(found: Instances | None, image_hw: tuple[int, int], score: float) -> None:
     wanted = tiny_expected(image_hw, score=score)
     assert found is not None
@@ -97,14 +104,14 @@ def test_what_is_no_bgr_picture_is_refused(tmp_path: Path, pixels: Any) -> None:
 
 def test_a_frames_own_numbers_reach_the_result(tmp_path: Path) -> None:
     """Index and time of the frame, age by the model's clock, stages in order."""
-    moments = iter([10.0, 11.0, 13.0, 16.0])
-    bundle = read_bundle(tiny_bundle(tmp_path / "b"))
-    session = Fake().open(bundle.file(KEY, "fp32"), bundle.graphs[KEY], "fp32", None)
-    model = Model(bundle, session, Choice("fake", "as asked"), clock=lambda: next(moments))
+    moments = iter([10.0, 11.0, 13.0, 16.0, 17.0])
+    model = _fake_model(tmp_path, clock=lambda: next(moments))
+    frame = Frame(_picture(8, 8), index=5, captured_s=9.0, time_s=0.25)
 
-    result = model.key(Frame(_picture(8, 8), index=5, captured_s=9.0, time_s=0.25))
+    found = model.key(frame)
+    result = model.result(frame, Step.KEY, found.decoded, found.spans, since_key=3)
 
-    assert (result.frame_index, result.time_s, result.age_s) == (5, 0.25, 7.0)
+    assert (result.frame_index, result.time_s, result.age_s, result.since_key) == (5, 0.25, 8.0, 3)
     assert list(result.spans.items()) == [("prepare", 1.0), ("infer", 2.0), ("decode", 3.0)]
 
 
@@ -118,7 +125,7 @@ def test_the_graph_sees_the_resized_picture(tmp_path: Path) -> None:
         return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in bundle.graphs[KEY].outputs}
 
     picture = _picture(64, 64)
-    Model(bundle, Fake(answer).open(bundle.file(KEY, "fp32"), bundle.graphs[KEY], "fp32", None), Choice("fake", ""))(picture)
+    _fake_model(tmp_path, answer)(picture)
 
     assert np.array_equal(seen[0], picture[None])
 
@@ -158,14 +165,23 @@ def test_a_closed_model_says_so(tmp_path: Path) -> None:
         model(_picture(8, 8))
 
 
-def test_a_model_that_cannot_be_made_closes_its_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_made_opens_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stays open behind an error."""
-    closed: list[bool] = []
-    monkeypatch.setattr("edgeseg.backends.fake.FakeSession._release", lambda _: closed.append(True))
+    opened: list[str] = []
+    monkeypatch.setattr(Fake, "open", lambda *_: opened.append("session"))
 
     with pytest.raises(UsageError):
         edgeseg.load(tiny_bundle(tmp_path / "b"), backend="fake", score_threshold=-1)
-    assert closed == [True]
+    assert opened == []
+
+
+def test_an_image_model_does_not_warp(tmp_path: Path) -> None:
+    """It says which graph is missing and what can be done instead."""
+    model, frame = _fake_model(tmp_path), Frame(_picture(8, 8))
+
+    assert not model.can_warp
+    with pytest.raises(BackendError, match="has no graph 'warp': its frames cannot be warped, only propagated"):
+        model.warp(frame, model.key(frame).carry)
 
 
 def test_the_choice_of_backend_is_told(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeseg.cli.report import peak_memory_mib, summary_text, table
-from edgeseg.pipeline import StageTimes, Summary
+from edgeseg.stream import StageTimes, Summary
 
 
 def test_columns_are_aligned():

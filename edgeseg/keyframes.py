@@ -1,0 +1,56 @@
+"""Overlapped key frames: the full graph runs on a thread of its own while frames go on."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from edgeseg.model import Inference, Model
+from edgeseg.motion import Motion, Trail
+from edgeseg.types import Frame
+
+
+@dataclass(frozen=True, repr=False)
+class FinishedKey:
+    """A key frame's result, and how the picture has moved since."""
+
+    inference: Inference
+    trail: Trail
+
+
+class KeyWorker:
+    """Runs the full graph on one frame at a time, on one thread. Called from one other thread only; close it when done."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgeseg-key")
+        self._running: Future[Inference] | None = None
+        self._trail = Trail()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can take a frame."""
+        return self._running is None
+
+    def submit(self, frame: Frame) -> None:
+        """Start on a frame; only when idle."""
+        self._trail = Trail()
+        self._running = self._executor.submit(self._model.key, frame)
+
+    def follow(self, motion: Motion) -> None:
+        """Note how the picture moved, one frame after the other from the submitted one on."""
+        if self._running is not None:
+            self._trail.add(motion)
+
+    def take(self) -> FinishedKey | None:
+        """The result if it is ready, else None. Raises what the graph raised."""
+        return self.wait() if self._running is not None and self._running.done() else None
+
+    def wait(self) -> FinishedKey | None:
+        """The result of the frame in flight as soon as it is ready; None if there is none. Raises what the graph raised."""
+        running, self._running = self._running, None
+        return None if running is None else FinishedKey(running.result(), self._trail)
+
+    def close(self) -> None:
+        """End the thread, after the frame in flight. Calling it twice is fine."""
+        self._executor.shutdown(wait=True)
