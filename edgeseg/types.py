@@ -191,6 +191,8 @@ class GroundTruth:
     ignored: BoolArray
     """bool (N,): neither wanted nor punished."""
     image_hw: SizeHW
+    ids: I64Array | None = None
+    """int64 (N,): the same number for the same object in all frames of a clip; None where that is not known."""
 
     def __post_init__(self) -> None:
         n = len(self.masks)
@@ -199,6 +201,7 @@ class GroundTruth:
             f"{n} masks need {n} classes and flags, got {self.classes.shape}, {self.ignored.shape}",
         )
         _require(all(mask.shape == self.image_hw for mask in self.masks), f"masks must have the image's size {self.image_hw}")
+        _require(self.ids is None or self.ids.shape == (n,), f"{n} masks need {n} ids, got {np.shape(self.ids)}")
 
     def __repr__(self) -> str:
         return f"GroundTruth(n={len(self.masks)}, image_hw={self.image_hw})"

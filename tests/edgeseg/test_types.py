@@ -97,6 +97,12 @@ def test_ground_truth_refuses_columns_that_do_not_fit(columns: tuple[Any, ...], 
         GroundTruth(*columns, HW)
 
 
+def test_ground_truth_refuses_ids_that_do_not_fit() -> None:
+    """As many ids as masks, where there are ids at all."""
+    with pytest.raises(ValueError, match=r"1 masks need 1 ids, got \(2,\)"):
+        GroundTruth(np.zeros(1, np.int64), (np.zeros(HW, bool),), np.zeros(1, bool), HW, ids=np.zeros(2, np.int64))
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

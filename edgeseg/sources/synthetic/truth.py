@@ -91,6 +91,7 @@ class SceneTruth:
             masks=tuple(self.visible(k) for k in range(len(self))),
             ignored=self.visible_fraction < min_visible_fraction,
             image_hw=self.image_hw,
+            ids=self.ids.astype(np.int64),
         )
 
     @cached_property
