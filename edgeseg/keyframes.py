@@ -51,6 +51,11 @@ class KeyWorker:
         running, self._running = self._running, None
         return None if running is None else FinishedKey(running.result(), self._trail)
 
+    def settle(self) -> None:
+        """Wait until the frame in flight is ready, and leave it to be taken."""
+        if self._running is not None:
+            self._running.exception()
+
     def close(self) -> None:
         """End the thread, after the frame in flight. Calling it twice is fine."""
         self._executor.shutdown(wait=True)

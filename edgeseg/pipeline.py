@@ -209,6 +209,11 @@ class Pipeline:
         if self._tracker is not None:
             self._tracker.reset()
 
+    def settle(self) -> None:
+        """Wait until no key frame is in flight; the next frame takes it over."""
+        if self._worker is not None:
+            self._worker.settle()
+
     def close(self) -> None:
         """End the stream: a key frame in flight is waited for and not used. Calling it twice is fine."""
         if self._worker is not None:

@@ -1,221 +1,319 @@
-"""The straight line of a stream, on a clock of its own."""
+"""One stream: which step each frame gets, what later frames rest on, and what happens when things change or fail."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import edgeseg
-from edgeseg import pipeline as pipeline_module
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
 from edgeseg.errors import BackendError, UsageError
-from edgeseg.families.base import KEY
+from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.model import Model
-from edgeseg.pipeline import RECENT, Pipeline, StageTimes, Summary, run, stream
-from edgeseg.schedule import schedule
-from edgeseg.sinks.base import Sink
-from edgeseg.sources.base import Source, SourceInfo
-from edgeseg.types import Frame, Result, Step, Tick
-from tests.bundles import tiny_bundle
+from edgeseg.pipeline import Pipeline, StreamSettings
+from edgeseg.schedule import Policy
+from edgeseg.sources.synthetic import Scene, SceneConfig
+from edgeseg.types import AnyArray, Frame, Step, Tick
+from tests.bundles import FOUND, KEY_STATE, STATE, _outputs, tiny_bundle
+
+HW = (72, 128)
 
 
-class Clock:
-    """Time that passes only when told to."""
+class Graphs:
+    """Stands in for the graphs: answers with what the tiny bundle finds, counts runs, and can wait or fail."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
+        self.run_s = {KEY: 10.0, WARP: 2.0}
+        self.runs: list[str] = []
+        self.states: list[float] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+        self.threads: set[str] = set()
 
-    def __call__(self) -> float:
+    def clock(self) -> float:
         return self.now_s
 
-
-class Frames(Source):
-    """Small pictures, each of which takes a while to read."""
-
-    def __init__(self, count: int, clock: Clock, read_s: float = 0.5) -> None:
-        self.info = SourceInfo("frames", frame_count=count)
-        self._clock, self._read_s = clock, read_s
-        self.given = 0
-        self.closed = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index in range(self.info.frame_count or 0):
-            self._clock.now_s += self._read_s
-            self.given += 1
-            yield Frame(np.zeros((4, 4, 3), np.uint8), index, captured_s=self._clock())
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Collector(Sink):
-    """Keeps what it is given; may want to stop."""
-
-    def __init__(self, clock: Clock, write_s: float = 0.25, stop_after: int | None = None) -> None:
-        self.results: list[tuple[int, Result]] = []
-        self._clock, self._write_s, self._stop_after = clock, write_s, stop_after
-
-    def write(self, frame: Frame, result: Result) -> None:
-        self._clock.now_s += self._write_s
-        self.results.append((frame.index, result))
-        self.wants_stop = len(self.results) == self._stop_after
+    def answer(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        name = WARP if KEY_STATE in feeds else KEY
+        self.threads.add(threading.current_thread().name)
+        assert self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.now_s += self.run_s[name]
+        self.runs.append(name)
+        outputs = _outputs(FOUND, mask_iou=False)
+        if name == WARP:
+            self.states.append(float(feeds[KEY_STATE][0]))
+            return outputs
+        return outputs | {STATE: np.full(1, float(feeds[IMAGE][0, 0, 0, 0]), np.float32)}
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """A clock that stands still."""
-    return Clock()
+def graphs() -> Graphs:
+    """What answers in place of graphs."""
+    return Graphs()
 
 
 @pytest.fixture
-def model(tmp_path: Path, clock: Clock) -> Model:
-    """A model whose first run takes ten seconds and each later one second; it finds three things in every frame."""
-    bundle = read_bundle(tiny_bundle(tmp_path / "b"))
-    runs: list[None] = []
+def open_model(tmp_path: Path, graphs: Graphs) -> Callable[..., Model]:
+    """``open_model(warp=True)``: a model whose graphs are made up."""
 
-    def answer(_: object) -> dict[str, np.ndarray]:
-        clock.now_s += 1.0 if runs else 10.0
-        runs.append(None)
-        outputs = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in bundle.graphs[KEY].outputs}
-        outputs["scores"][:3] = 0.9
-        return outputs
+    def open_it(warp: bool = True) -> Model:
+        bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", warp=warp))
 
-    session = Fake(answer).open(bundle.file(KEY, "fp32"), bundle.graphs[KEY], "fp32", None)
-    return Model(bundle, session, Choice("fake", "as asked"), clock=clock)
+        def session(name: str) -> Any:
+            return Fake(graphs.answer).open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", None)
+
+        return Model(bundle, session, Choice("fake", "as asked"), clock=graphs.clock)
+
+    return open_it
 
 
-def _every(model: Model) -> Pipeline:
-    return Pipeline(model, schedule("every"))
+def _frames(count: int, hw: tuple[int, int] = HW, start: int = 0) -> list[Frame]:
+    """A textured picture whose first pixel tells the frame's number; captured at 100 s."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*hw, 3), np.uint8)
+    pictures = []
+    for index in range(start, start + count):
+        pixels = pixels.copy()
+        pixels[:2, :2] = index
+        pictures.append(Frame(pixels, index, captured_s=100.0, time_s=index / 30))
+    return pictures
 
 
-def test_every_frame_reaches_every_sink_in_order(model: Model, clock: Clock) -> None:
-    """With its own result, and the caller is told of each."""
-    sinks, told = [Collector(clock), Collector(clock)], []
-
-    run(Frames(4, clock), _every(model), sinks, on_frame=lambda result: told.append(result.frame_index), clock=clock)
-
-    for sink in sinks:
-        assert [(index, result.frame_index) for index, result in sink.results] == [(0, 0), (1, 1), (2, 2), (3, 3)]
-    assert told == [0, 1, 2, 3]
+def _steps(pipeline: Pipeline, frames: list[Frame]) -> list[tuple[Step, int]]:
+    results = [pipeline.step(frame) for frame in frames]
+    assert [result.frame_index for result in results] == [frame.index for frame in frames]
+    return [(result.step, result.since_key) for result in results]
 
 
-def test_the_summary_keeps_the_warm_up_apart(model: Model, clock: Clock) -> None:
-    """The first frame counts as work done, but its times are in no stage and not in the frame rate."""
-    summary = run(Frames(5, clock), _every(model), [Collector(clock)], clock=clock)
-
-    assert (summary.frames, summary.detections) == (5, 15)
-    assert (summary.wall_s, summary.warm_up_s) == (10.75 + 4 * 1.75, 10.75)
-    assert summary.frames_per_s == pytest.approx(1 / 1.75)
-    assert {name: (len(times.recent_s), times.median_s) for name, times in summary.stages.items()} == {
-        "read": (4, 0.5),
-        "prepare": (4, 0.0),
-        "infer": (4, 1.0),
-        "decode": (4, 0.0),
-        "write": (4, 0.25),
-        "total": (4, 1.75),
-    }
+@pytest.mark.parametrize(("between", "step"), [("auto", Step.WARP), ("warp", Step.WARP), ("propagate", Step.PROPAGATE)])
+def test_fixed_intervals(open_model: Callable[..., Model], between: str, step: Step) -> None:
+    """Every third frame is a key frame, the others get what was asked for; the light graph is the default where there is one."""
+    with Pipeline(open_model(), StreamSettings("fixed:3", between)) as pipeline:
+        assert _steps(pipeline, _frames(7)) == [(Step.KEY, 0), (step, 1), (step, 2)] * 2 + [(Step.KEY, 0)]
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_a_stream_no_longer_than_the_warm_up_has_no_frame_rate(model: Model, clock: Clock, count: int) -> None:
-    """No division by zero, no stages."""
-    summary = run(Frames(count, clock), _every(model), clock=clock)
+def test_a_model_with_a_key_graph_only_propagates(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Any model gets video speed: no graph runs between key frames, and what was found stays where nothing moves."""
+    with Pipeline(open_model(warp=False), StreamSettings("fixed:4")) as pipeline:
+        results = [pipeline.step(frame) for frame in _frames(4)]
 
-    assert (summary.frames, summary.frames_per_s, summary.stages) == (count, 0.0, {})
-
-
-@pytest.mark.parametrize(("limit", "frames"), [(1, 1), (3, 3), (9, 5), (None, 5)])
-def test_max_frames_stops_before_the_next_frame_is_read(model: Model, clock: Clock, limit: int | None, frames: int) -> None:
-    """A camera is not waited for once enough is seen."""
-    source = Frames(5, clock)
-
-    assert run(source, _every(model), max_frames=limit, clock=clock).frames == frames
-    assert source.given == frames
+    assert graphs.runs == [KEY]
+    assert [result.step for result in results] == [Step.KEY] + [Step.PROPAGATE] * 3
+    for result in results[1:]:
+        np.testing.assert_allclose(result.instances.boxes, results[0].instances.boxes, atol=4)
+        assert result.instances.classes.tolist() == results[0].instances.classes.tolist()
+        assert np.all(result.instances.scores <= results[0].instances.scores)
 
 
-def test_a_sink_can_end_the_run(model: Model, clock: Clock) -> None:
-    """When the window is closed; the other sinks still get that frame."""
-    other = Collector(clock)
+def test_warped_frames_rest_on_the_last_key_frame(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """The light graph is fed what the newest key frame left, unchanged until the next."""
+    with Pipeline(open_model(), StreamSettings("fixed:3")) as pipeline:
+        _steps(pipeline, _frames(8))
 
-    summary = run(Frames(5, clock), _every(model), [Collector(clock, stop_after=2), other], clock=clock)
-
-    assert (summary.frames, len(other.results)) == (2, 2)
-
-
-def test_times_of_long_streams_take_bounded_memory() -> None:
-    """The median and p99 are those of the recent past."""
-    times = StageTimes()
-    for second in range(RECENT + 10):
-        times.add(float(second >= 10))
-
-    assert (len(times.recent_s), times.median_s) == (RECENT, 1.0)
+    assert graphs.states == [0, 0, 3, 3, 6]
 
 
-def test_p99_is_near_the_worst() -> None:
-    """And both are zero before anything was measured."""
-    times = StageTimes()
-    assert (times.median_s, times.p99_s) == (0.0, 0.0)
-    for value in range(101):
-        times.add(float(value))
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_real_backends_carry(tmp_path: Path, backend: str) -> None:
+    """Two graphs joined by what one leaves for the other."""
+    with edgeseg.load(tiny_bundle(tmp_path / "b", warp=True), backend=backend, threads=1) as model:
+        results = [result for _, result in edgeseg.stream(model, "synthetic:frames=4,size=64x48", schedule="fixed:3")]
 
-    assert (times.median_s, times.p99_s) == (50.0, 99.0)
+    assert [(result.step, len(result.instances)) for result in results] == [(Step.KEY, 2), (Step.WARP, 2), (Step.WARP, 2), (Step.KEY, 2)]
 
 
-def test_the_schedule_is_told_what_there_is_to_know(model: Model, clock: Clock) -> None:
-    """The first frame is a key frame unasked; later ticks carry age, distance and the last duration."""
+def test_the_schedule_is_told_what_there_is_to_know(open_model: Callable[..., Model]) -> None:
+    """Age when it is asked, distance to the key frame, what steps took lately, and that nothing moved."""
     ticks: list[Tick] = []
-    policy = Pipeline(model, lambda tick: ticks.append(tick) or Step.KEY)
-    frames = [Frame(np.zeros((4, 4, 3), np.uint8), index, captured_s=100.0) for index in (0, 1, 4)]
+    steps = iter([Step.WARP, Step.WARP, Step.KEY])
+    policy = Policy(lambda tick: ticks.append(tick) or next(steps), watches=True)
+    with Pipeline(open_model(), StreamSettings(policy)) as pipeline:
+        _steps(pipeline, _frames(4))
 
-    results = [policy.step(frame) for frame in frames]
-
-    assert [result.step for result in results] == [Step.KEY] * 3
-    assert ticks == [Tick(1, 1, 10.0, 10.0), Tick(4, 1, 11.0, 1.0)]
-
-
-@pytest.mark.parametrize("step", [Step.WARP, Step.PROPAGATE, Step.DROP])
-def test_a_step_that_the_model_cannot_do_is_an_error(model: Model, step: Step) -> None:
-    """Not a silent key frame."""
-    pipeline = Pipeline(model, lambda _: step)
-    frame = Frame(np.zeros((4, 4, 3), np.uint8))
-    pipeline.step(frame)
-
-    with pytest.raises(BackendError, match=rf"asked for {step.value}, which this model cannot do; use --schedule every"):
-        pipeline.step(frame)
+    assert [(tick.frame_index, tick.since_key, tick.age_s, tick.between) for tick in ticks] == [
+        (1, 1, 10.0, Step.WARP),
+        (2, 2, 12.0, Step.WARP),
+        (3, 3, 14.0, Step.WARP),
+    ]
+    assert [tick.costs_s for tick in ticks] == [{Step.KEY: 10.0}, *[{Step.KEY: 10.0, Step.WARP: 2.0}] * 2]
+    assert all(tick.shift < 0.01 and tick.unexplained < 0.05 and tick.confidence == 1.0 for tick in ticks)
 
 
-def test_stream_gives_frames_with_results_and_closes(model: Model, clock: Clock) -> None:
-    """Also when the caller leaves early."""
-    source = Frames(5, clock)
-    pairs = stream(model, source)
+def test_a_slow_first_run_does_not_stay_the_estimate(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Backends finish their preparation in it."""
+    costs: list[Mapping[Step, float]] = []
+    policy = Policy(lambda tick: costs.append(tick.costs_s) or Step.KEY)
+    with Pipeline(open_model(), StreamSettings(policy)) as pipeline:
+        graphs.run_s[KEY] = 50.0
+        pipeline.step(_frames(1)[0])
+        graphs.run_s[KEY] = 1.0
+        _steps(pipeline, _frames(2, start=1))
 
-    assert [(frame.index, result.frame_index) for frame, result in (next(pairs), next(pairs))] == [(0, 0), (1, 1)]
-    pairs.close()
-    assert source.closed
-
-
-def test_stream_opens_what_run_takes(model: Model) -> None:
-    """A SOURCE text, such as a synthetic scene."""
-    results = [result for _, result in edgeseg.stream(model, "synthetic:frames=3,size=64x48")]
-
-    assert [result.frame_index for result in results] == [0, 1, 2]
+    assert costs == [{Step.KEY: 50.0}, {Step.KEY: 1.0}]
 
 
-def test_stream_refuses_an_unknown_schedule(model: Model, clock: Clock) -> None:
-    """As the command does."""
-    with pytest.raises(UsageError, match="there is no schedule 'sometimes'"):
-        next(stream(model, Frames(1, clock), schedule="sometimes"))
+def test_a_dropped_frame_is_an_empty_result(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Nothing runs, and later frames rest on what was before."""
+    steps = iter([Step.DROP, Step.PROPAGATE])
+    policy = Policy(lambda _: next(steps), watches=True)
+    with Pipeline(open_model(), StreamSettings(policy)) as pipeline:
+        key, dropped, moved = (pipeline.step(frame) for frame in _frames(3))
+
+    assert (dropped.step, dropped.instances, dropped.since_key, dropped.to_json()["instances"]) == (Step.DROP, None, 1, [])
+    assert (len(moved.instances), moved.since_key, graphs.runs) == (len(key.instances), 2, [KEY])
 
 
-def test_summary_counts_frames_without_instances() -> None:
-    """Panoptic results have none."""
-    summary = Summary()
-    summary.add(Result(0, Step.KEY, (), (4, 4)), {})
+def test_another_picture_size_starts_anew(open_model: Callable[..., Model]) -> None:
+    """With a key frame, whatever the schedule says."""
+    frames = [*_frames(3), *_frames(3, (60, 90), 3)]
+    with Pipeline(open_model(), StreamSettings("fixed:9", track=True, smooth=True)) as pipeline:
+        results = [pipeline.step(frame) for frame in frames]
 
-    assert (summary.frames, summary.detections) == (1, 0)
-    assert pipeline_module.WARM_UP_FRAMES == 1
+    assert [result.step for result in results] == ([Step.KEY] + [Step.WARP] * 2) * 2
+    assert [result.instances.image_hw for result in results] == [HW] * 3 + [(60, 90)] * 3
+    ids = [set(result.instances.track_ids.tolist()) - {-1} for result in results]
+    assert ids[2]
+    assert ids[5]
+    assert not ids[2] & ids[5]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"between": "warp"}, "has no graph for warped frames. Use --between propagate, or export a video model"),
+        ({"between": "both"}, "between must be one of auto, warp, propagate, got 'both'"),
+        ({"smooth": True}, r"switch tracking on as well \(--track\)"),
+        ({"schedule": "sometimes"}, "there is no schedule 'sometimes'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(open_model: Callable[..., Model], settings: dict[str, Any], message: str) -> None:
+    """Before any frame is read."""
+    with pytest.raises(UsageError, match=message):
+        Pipeline(open_model(warp=False), StreamSettings(**settings))
+
+
+def test_a_policy_that_propagates_must_say_that_it_watches(open_model: Callable[..., Model]) -> None:
+    """Otherwise there is no flow to propagate along."""
+    policy = Policy(lambda _: Step.PROPAGATE)
+    with Pipeline(open_model(), StreamSettings(policy)) as pipeline, pytest.raises(UsageError, match="watches=True"):
+        _steps(pipeline, _frames(2))
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """What a test starts must have ended."""
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_overlapped_key_frames_hold_nobody_up(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Frames go on while one is in flight; when it is ready, later frames rest on it."""
+    frames = _frames(8)
+    with Pipeline(open_model(), StreamSettings("every", overlap=True)) as pipeline:
+        assert _steps(pipeline, frames[:1]) == [(Step.KEY, 0)]
+        graphs.gate.clear()
+        assert _steps(pipeline, frames[1:4]) == [(Step.PROPAGATE, 1), (Step.PROPAGATE, 2), (Step.PROPAGATE, 3)]
+        assert graphs.runs == [KEY]
+        graphs.gate.set()
+        pipeline.settle()
+        # Frame 1 was submitted, frame 4 submits itself after the take-over.
+        assert _steps(pipeline, frames[4:5]) == [(Step.PROPAGATE, 3)]
+        pipeline.settle()
+        assert _steps(pipeline, frames[5:6]) == [(Step.PROPAGATE, 1)]
+
+    assert any(name.startswith("edgeseg-key") for name in graphs.threads)
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_overlapped_key_frames_feed_the_light_graph(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Warped frames use the newest key frame that is ready."""
+    frames = _frames(4)
+    with Pipeline(open_model(), StreamSettings("every", "warp", overlap=True)) as pipeline:
+        pipeline.step(frames[0])
+        pipeline.step(frames[1])
+        pipeline.settle()
+        result = pipeline.step(frames[2])
+
+    assert (result.step, result.since_key, graphs.states[-1]) == (Step.WARP, 1, 1.0)
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_failing_worker_stops_the_run_with_its_error(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """On the next frame, not silently never."""
+    frames = _frames(3)
+    with Pipeline(open_model(), StreamSettings("every", overlap=True)) as pipeline:
+        pipeline.step(frames[0])
+        graphs.error = BackendError("the device is gone")
+        pipeline.step(frames[1])
+        pipeline.settle()
+        with pytest.raises(BackendError, match="the device is gone"):
+            pipeline.step(frames[2])
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_stream_may_end_with_a_key_frame_in_flight(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """Closing waits for it, so that the model can be closed next; twice is fine."""
+    frames = _frames(2)
+    pipeline = Pipeline(open_model(), StreamSettings("every", overlap=True))
+    pipeline.step(frames[0])
+    graphs.gate.clear()
+    pipeline.step(frames[1])
+    threading.Timer(0.05, graphs.gate.set).start()
+    pipeline.close()
+    pipeline.close()
+
+    assert graphs.runs == [KEY, KEY]
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_key_frame_of_another_size_is_not_used(open_model: Callable[..., Model]) -> None:
+    """The size may change while one is in flight."""
+    with Pipeline(open_model(), StreamSettings("every", overlap=True)) as pipeline:
+        _steps(pipeline, _frames(2))
+        assert _steps(pipeline, _frames(2, (60, 90), 2)) == [(Step.KEY, 0), (Step.PROPAGATE, 1)]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[list[np.ndarray]]:
+    """Four pictures each of two scenes."""
+    return [[Scene(SceneConfig(seed=900_000 + seed, size_hw=HW)).render(index) for index in range(4)] for seed in (1, 2)]
+
+
+def test_nothing_is_propagated_over_a_scene_cut(open_model: Callable[..., Model], scenes: list[list[np.ndarray]]) -> None:
+    """A fixed schedule shows nothing until its next key frame; an adaptive one makes that frame a key frame."""
+    frames = [Frame(pixels, index) for index, pixels in enumerate([*scenes[0], *scenes[1]])]
+    with Pipeline(open_model(warp=False), StreamSettings("fixed:8")) as pipeline:
+        counts = [len(pipeline.step(frame).instances) for frame in frames]
+    with Pipeline(open_model(warp=False), StreamSettings("adaptive")) as pipeline:
+        steps = [pipeline.step(frame).step for frame in frames]
+
+    assert counts[3] > 0
+    assert counts[4:] == [0] * 4
+    assert steps[4] is Step.KEY
+
+
+@pytest.mark.parametrize("schedule", ["every", "fixed:3", "adaptive", "deadline:33ms"])
+@pytest.mark.parametrize("settings", [{}, {"overlap": True}, {"track": True}, {"track": True, "smooth": True, "overlap": True}])
+def test_black_and_repeated_frames_are_no_exception(open_model: Callable[..., Model], schedule: str, settings: dict[str, Any]) -> None:
+    """Every frame gets a result, in order; ids are never shared within a frame."""
+    black, other = np.zeros((*HW, 3), np.uint8), _frames(1)[0].pixels
+    frames = [Frame(pixels, index) for index, pixels in enumerate([black] * 4 + [other] * 4 + [black] * 2)]
+    with Pipeline(open_model(warp=False), StreamSettings(schedule, **settings)) as pipeline:
+        results = [pipeline.step(frame) for frame in frames]
+
+    assert [result.frame_index for result in results] == list(range(10))
+    for result in results:
+        ids = [] if result.instances is None else [i for i in result.instances.track_ids.tolist() if i >= 0]
+        assert len(ids) == len(set(ids))
