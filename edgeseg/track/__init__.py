@@ -1,0 +1,8 @@
+"""Identities of instances from frame to frame, and masks that are smooth in time."""
+
+from __future__ import annotations
+
+from edgeseg.track.settings import TrackerSettings
+from edgeseg.track.tracker import Tracker
+
+__all__ = ["Tracker", "TrackerSettings"]
