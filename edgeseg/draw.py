@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -103,3 +104,24 @@ def _paint_label(image: U8Array, found: Instances, i: int, name: str, colour: Co
     blue, green, red = colour
     text_colour = _DARK if 0.114 * blue + 0.587 * green + 0.299 * red > _BRIGHT else _LIGHT
     cv2.putText(image, text, (left + pad, top + pad + text_height), cv2.FONT_HERSHEY_SIMPLEX, scale, text_colour, thickness, cv2.LINE_AA)
+
+
+def captioned(image: U8Array, text: str, colour: Colour) -> U8Array:
+    """A picture uint8 (H, W, 3) under a band with a coloured mark and a line of text; the band is 1/12 of the height."""
+    cv2 = opencv()
+    height, width = image.shape[:2]
+    band = max(16, height // 12)
+    panel: U8Array = cv2.copyMakeBorder(image, band, 0, 0, 0, cv2.BORDER_CONSTANT, value=_DARK)
+    cv2.rectangle(panel, (0, 0), (band - 1, band - 1), colour, cv2.FILLED)
+    scale = band / 45
+    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    scale *= min(1.0, (width - 2 * band) / max(text_width, 1))
+    cv2.putText(panel, text, (band + band // 2, (band + text_height) // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, _LIGHT, 1, cv2.LINE_AA)
+    return panel
+
+
+def tiled(panels: Sequence[U8Array], columns: int) -> U8Array:
+    """Pictures of one size in rows of ``columns``, from the top left; places without a picture are black."""
+    blank = [np.zeros_like(panels[0])] * (-len(panels) % columns)
+    rows = [np.hstack([*panels, *blank][start : start + columns]) for start in range(0, len(panels), columns)]
+    return np.vstack(rows)

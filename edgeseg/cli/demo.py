@@ -1,28 +1,30 @@
-"""``edgeseg demo``: the shipped bundle on a synthetic clip."""
+"""``edgeseg demo``: the shipped bundle on a synthetic clip, under several schedules side by side."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
 from edgeseg.cli.options import add_model_options, whole_number
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import summary_text
+from edgeseg.cli.report import peak_memory_mib, table
 from edgeseg.cli.run import backend_text
 from edgeseg.data import demo_bundle
+from edgeseg.draw import annotate, captioned, tiled
 from edgeseg.errors import MissingDependencyError
 from edgeseg.evaluation import MaskApMeter
-from edgeseg.model import DEFAULT_SCORE, load
-from edgeseg.pipeline import Pipeline
-from edgeseg.sinks import Sink, open_output
+from edgeseg.model import DEFAULT_SCORE, Model, load
+from edgeseg.pipeline import Pipeline, StreamSettings
+from edgeseg.sinks import open_output
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig, SyntheticSource
-from edgeseg.stream import run as run_stream
-from edgeseg.types import Frame, Result
+from edgeseg.types import Frame, Instances, Result, Step, U8Array
 
 SEED = HELD_OUT_FIRST_SEED + 1
+COLUMNS = 2
 _AP_SCORE = 0.05
 """Average precision is defined over weak detections too; the video shows those above `DEFAULT_SCORE`."""
 _EXAMPLES = """examples:
@@ -36,7 +38,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="run the shipped model on a synthetic clip",
-        description="Run the model that ships with edgeseg on a synthetic clip, write the annotated video and score it against the truth.",
+        description="Run the model that ships with edgeseg on a synthetic clip: key frames only, warped, propagated and adaptive, side by "
+        "side in one video with what each frame cost and ids for all that is seen. Scores all of them against the truth.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,56 +51,110 @@ def add_parser(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
-    results: list[Result] = []
     source = SyntheticSource(SceneConfig(seed=SEED, frame_count=args.frames))
+    begin_s = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(source)
-        sink = stack.enter_context(_Confident(open_output(args.out, fps=source.fps, frame_count=source.frame_count)))
+        sink = stack.enter_context(open_output(args.out, fps=source.fps, frame_count=source.frame_count))
         model = stack.enter_context(
             load(demo_bundle(), backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=_AP_SCORE)
         )
         print(backend_text(model))
+        runs = [Run(name, stack.enter_context(Pipeline(model, settings))) for name, settings in contenders(model).items()]
         bar = stack.enter_context(progress("segmenting", args.frames))
-
-        def keep(result: Result) -> None:
-            results.append(result)
+        for frame in source:
+            picture = tiled([run.step(frame) for run in runs], COLUMNS)
+            sink.write(dataclasses.replace(frame, pixels=picture), Result(frame.index, Step.KEY, (), frame.image_hw))
             bar.advance()
-
-        summary = run_stream(source, Pipeline(model), [sink], on_frame=keep)
-    counts = Counter(result.labels[k].name for result in map(_confident, results) if result.instances for k in result.instances.classes)
-    summary.detections = sum(counts.values())
-    print(f"found in {summary.frames} frames: {', '.join(f'{count} x {name}' for name, count in counts.most_common()) or 'nothing'}")
-    print(_ap_text(results, source.scene))
-    print(summary_text(summary))
+    taken_s, memory = time.monotonic() - begin_s, peak_memory_mib()
+    print(f"found in {args.frames} frames: {runs[0].found_text()}")
+    print(table([HEADER, *(run.row(source.scene) for run in runs)], right=(1, 2, 3, 4, 5)))
+    if lacking := _lacking(source.scene):
+        print(lacking)
+    print(f"{taken_s:.1f} s in all, drawing and encoding included" + (f"; peak memory {memory:.0f} MiB" if memory else ""))
     print(f"wrote {args.out}")
     return 0
 
 
-class _Confident(Sink):
-    """Hands on only the instances that ``edgeseg run`` would show by default."""
+def contenders(model: Model) -> dict[str, StreamSettings]:
+    """What is shown side by side: name -> settings. Warped frames only where the bundle has the graph for them."""
+    warped = {"fixed:5, warped": StreamSettings("fixed:5", "warp", track=True)} if model.can_warp else {}
+    return {
+        "every frame a key frame": StreamSettings("every", track=True),
+        **warped,
+        "fixed:5, propagated": StreamSettings("fixed:5", "propagate", track=True),
+        "adaptive, propagated": StreamSettings("adaptive", "propagate", track=True, smooth=True),
+    }
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
 
-    def write(self, frame: Frame, result: Result) -> None:
-        self._sink.write(frame, _confident(result))
+HEADER = ("schedule", "ms a frame", "key frames", "mask AP", "AP50", "ids")
 
-    def close(self) -> None:
-        self._sink.close()
+
+class Run:
+    """One contender: its stream, what it found and what that cost."""
+
+    def __init__(self, name: str, pipeline: Pipeline) -> None:
+        self._name, self._pipeline = name, pipeline
+        self._results: list[Result] = []
+        self._costs_s: list[float] = []
+
+    def step(self, frame: Frame) -> U8Array:
+        """Process a frame; its panel uint8 (h, w, 3) BGR with the step that it got and the cost."""
+        start_s = time.perf_counter()
+        result = self._pipeline.step(frame)
+        self._costs_s.append(time.perf_counter() - start_s)
+        self._results.append(result)
+        now_ms, mean_ms = self._costs_s[-1] * 1e3, self._mean_s() * 1e3
+        text = f"{self._name}: {result.step.value} {now_ms:.1f} ms, mean {mean_ms:.1f} ms"
+        return captioned(annotate(frame.pixels, _confident(result)), text, STEP_COLOURS[result.step])
+
+    def found_text(self) -> str:
+        """How many of which class were found in all frames."""
+        shown = [(result, _confident(result).instances) for result in self._results]
+        counts = Counter(result.labels[k].name for result, found in shown if found is not None for k in found.classes)
+        return ", ".join(f"{count} x {name}" for name, count in counts.most_common()) or "nothing"
+
+    def row(self, scene: Scene) -> tuple[str, ...]:
+        """A line for `HEADER`. The AP is computed here, after the run, so that it costs the measured speed nothing."""
+        keys = sum(result.step is Step.KEY for result in self._results)
+        ids = {i for result in self._results for i in _ids(_confident(result).instances)}
+        return (self._name, f"{self._mean_s() * 1e3:.1f}", str(keys), *_ap_text(self._results, scene), str(len(ids)))
+
+    def _mean_s(self) -> float:
+        """Mean cost of a frame; the first, in which backends finish their preparation, only counts while it is alone."""
+        steady_s = self._costs_s[1:] or self._costs_s
+        return sum(steady_s) / len(steady_s)
+
+
+STEP_COLOURS = {Step.KEY: (64, 150, 255), Step.WARP: (170, 190, 60), Step.PROPAGATE: (220, 130, 80), Step.DROP: (120, 120, 120)}
+"""BGR."""
 
 
 def _confident(result: Result) -> Result:
+    """Only the instances that ``edgeseg run`` would show by default."""
     found = result.instances
     return result if found is None else dataclasses.replace(result, instances=found.select(found.scores > DEFAULT_SCORE))
 
 
-def _ap_text(results: list[Result], scene: Scene) -> str:
-    """Mask AP of the whole clip. Computed after the run, so that it costs the measured speed nothing."""
+def _lacking(scene: Scene) -> str:
+    """Why there is no average precision; empty if there is."""
     try:
-        meter = MaskApMeter(scene.labels)
+        MaskApMeter(scene.labels)
     except MissingDependencyError as error:
         return f"mask AP not computed: {error}"
+    return ""
+
+
+def _ids(found: Instances | None) -> list[int]:
+    return [] if found is None else [int(i) for i in found.track_ids if i >= 0]
+
+
+def _ap_text(results: list[Result], scene: Scene) -> tuple[str, str]:
+    """Mask AP and AP50 of the whole clip; dashes where they cannot be computed."""
+    if _lacking(scene):
+        return "-", "-"
+    meter = MaskApMeter(scene.labels)
     for result in results:
         meter.add(result, scene.truth(result.frame_index).ground_truth())
     score = meter.compute()
-    return f"mask AP on this clip {score.ap:.3f}, AP50 {score.ap50:.3f} ({score.instances} true instances, training never saw this scene)"
+    return f"{score.ap:.3f}", f"{score.ap50:.3f}"

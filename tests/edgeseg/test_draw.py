@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.draw import annotate
+from edgeseg.draw import annotate, captioned, tiled
 
 
 def test_mask_is_blended_inside_and_nowhere_else(make_frame, make_result):
@@ -90,3 +90,28 @@ def test_nothing_found_gives_the_picture_back(make_frame, make_result):
 
     assert np.array_equal(image, frame.pixels)
     assert not np.shares_memory(image, frame.pixels)
+
+
+def test_a_caption_stands_above_the_picture() -> None:
+    """The picture itself is unchanged below a band with a mark in the colour."""
+    image = np.full((120, 200, 3), 90, np.uint8)
+
+    panel = captioned(image, "warp 3.1 ms", (10, 200, 30))
+
+    assert np.array_equal(panel[16:], image)
+    assert panel[:16].shape == (16, 200, 3)
+    assert panel[8, 8].tolist() == [10, 200, 30]
+    assert (panel[:16, 20:] > 200).any()
+
+
+@pytest.mark.parametrize(("count", "columns", "hw"), [(1, 2, (4, 12)), (2, 2, (4, 12)), (3, 2, (8, 12)), (4, 2, (8, 12)), (3, 3, (4, 18))])
+def test_tiles_stand_in_rows(count: int, columns: int, hw: tuple[int, int]) -> None:
+    """From the top left; places without a picture are black."""
+    panels = [np.full((4, 6, 3), 1 + i, np.uint8) for i in range(count)]
+
+    tiles = tiled(panels, columns)
+
+    assert tiles.shape[:2] == hw
+    for i in range(hw[0] // 4 * columns):
+        row, column = divmod(i, columns)
+        assert np.unique(tiles[4 * row : 4 * row + 4, 6 * column : 6 * column + 6]).tolist() == [1 + i if i < count else 0]
