@@ -29,6 +29,10 @@ _CONV_GAINS = (
     (r"mask_layer\.weight$", 0.5),
     (r"conv_offset_mask\.weight$", 0.7),
     (r"maskiou_net\.10\.weight$", 0.5),
+    (r"flow_net\.pred\d\.conv\.weight$", 2.0),
+    (r"flow_net\.pred\d\.(scale|bias)\.weight$", 0.15),
+    (r"flow_net\.up(feat|flow)\d\.weight$", 1.0),
+    (r"spa\.refine_convs\.", 0.7),
     (r"(fpn|fpn_phase_1)\.lat_layers\.0\.weight$", 1.2),
     (r"(fpn|fpn_phase_1)\.lat_layers\.[12]\.weight$", 0.5),
     (r"downsample_layers\.[01]\.weight$", 1.2),
@@ -77,7 +81,9 @@ def _fill(name: str, shape: tuple[int, ...], classes: int, seed: int) -> AnyArra
 
 def _bias(name: str, size: int, classes: int, seed: int) -> F64Array:
     values = 0.05 * _normal(name, size, seed)
-    if name.endswith("conv_offset_mask.bias"):
+    if re.search(r"flow_net\.pred\d\.scale\.bias$", name):
+        values += 1.0
+    elif name.endswith("conv_offset_mask.bias"):
         values[2 * size // 3 :] += 2.0
     elif name.endswith("maskiou_net.10.bias"):
         values += 0.7

@@ -35,6 +35,16 @@ class BackboneSpec:
 
 
 @dataclass(frozen=True)
+class FlowSpec:
+    """The branch of a YolactEdge video model that warps a key frame's features to a later frame."""
+
+    encode_channels: int = 64
+    """Channels of the flow net's first stage, and of the lateral that it works on."""
+    spa: bool = True
+    """Whether the warped maps are refined with the current frame's lateral."""
+
+
+@dataclass(frozen=True)
 class YolactConfig:
     """One recipe. Sizes and scales are pixels of the square network input."""
 
@@ -55,6 +65,8 @@ class YolactConfig:
     mask_dim: int = 32
     mask_iou: bool = False
     """Whether the net has the MaskIoU branch of YOLACT++."""
+    flow: FlowSpec | None = None
+    """How frames between key frames are warped; None = an image model."""
 
     def __post_init__(self) -> None:
         if not self.labels:

@@ -48,6 +48,6 @@ class DarkNet(nn.Module):
             residual = [ResidualBlock(channels) for _ in range(count)]
             self.layers.append(nn.Sequential(_conv_bn_leaky(channels // 2, channels, 3, 2), *residual))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) RGB in [0, 1] -> the selected stages' maps, finest first."""
-        return selected_maps(self.layers, self._preconv(image), self.selected)
+    def forward(self, image: Tensor, maps: int | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) RGB in [0, 1] -> the selected stages' maps, finest first; of these only the first ``maps``."""
+        return selected_maps(self.layers, self._preconv(image), self.selected[:maps])

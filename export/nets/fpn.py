@@ -8,6 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """(B, C, h, w) -> the height and width of ``like``, bilinear, without antialiasing."""
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class FPN(nn.Module):
     """Five levels out of three maps.
 
@@ -21,15 +26,21 @@ class FPN(nn.Module):
         self.pred_layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in coarsest_first)
         self.downsample_layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, 2, 1) for _ in range(2))
 
-    def sums(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """C3, C4, C5 -> the top-down sums at the same three sizes, finest first, before the 3x3 convolutions."""
-        sums: list[Tensor] = []
-        for lateral, c in zip(self.lat_layers, reversed(maps), strict=True):
-            x = lateral(c)
-            if sums:
-                x = x + F.interpolate(sums[-1], size=c.shape[-2:], mode="bilinear", align_corners=False)
-            sums.append(x)
+    def laterals(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """C3, C4, C5, or the first of them -> the 1x1 convolutions of them, finest first."""
+        finest_first = tuple(self.lat_layers)[::-1]
+        return tuple(lateral(c) for lateral, c in zip(finest_first, maps, strict=False))
+
+    def top_down(self, laterals: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The laterals -> the top-down sums at the same three sizes, finest first, before the 3x3 convolutions."""
+        sums = [laterals[-1]]
+        for lateral in reversed(laterals[:-1]):
+            sums.append(lateral + resized(sums[-1], lateral))
         return tuple(reversed(sums))
+
+    def sums(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """C3, C4, C5 -> the top-down sums."""
+        return self.top_down(self.laterals(maps))
 
     def levels(self, sums: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The top-down sums -> P3 to P7; the ReLU covers P3 to P5 only."""

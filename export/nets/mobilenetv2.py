@@ -63,6 +63,6 @@ class MobileNetV2(nn.Module):
             self.layers.append(nn.Sequential(*stage))
         self.layers.append(_conv_bn_relu6(in_channels, _LAST_CHANNELS, 1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) normalised RGB -> the selected layers' maps, finest first."""
-        return selected_maps(self.layers, image, self.selected)
+    def forward(self, image: Tensor, maps: int | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) normalised RGB -> the selected layers' maps, finest first; of these only the first ``maps``."""
+        return selected_maps(self.layers, image, self.selected[:maps])

@@ -84,6 +84,6 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d) and module.bias is None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) normalised RGB -> the selected stages' maps, finest first."""
-        return selected_maps(self.layers, self.maxpool(self.relu(self.bn1(self.conv1(image)))), self.selected)
+    def forward(self, image: Tensor, maps: int | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) normalised RGB -> the selected stages' maps, finest first; of these only the first ``maps``."""
+        return selected_maps(self.layers, self.maxpool(self.relu(self.bn1(self.conv1(image)))), self.selected[:maps])

@@ -138,7 +138,7 @@ class Yolact(nn.Module):
         self.semantic_seg_conv = nn.Conv2d(config.fpn_channels, config.num_classes - 1, 1)
         self.maskiou_net = MaskIoUNet(config.num_classes - 1) if config.mask_iou else None
         for part in (self.fpn, self.proto_net, self.prediction_layers, self.semantic_seg_conv):
-            _initialise(part)
+            initialise(part)
 
     def features(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, S, S) normalised RGB -> P3 to P7, each (B, fpn_channels, h, w)."""
@@ -162,7 +162,7 @@ class Yolact(nn.Module):
         return self.predict(self.features(image))
 
 
-def _initialise(part: nn.Module) -> None:
+def initialise(part: nn.Module) -> None:
     """Xavier weights and zero biases, as YOLACT starts its training."""
     for module in part.modules():
         if isinstance(module, nn.Conv2d):

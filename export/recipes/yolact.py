@@ -1,4 +1,4 @@
-"""The official YOLACT, YOLACT++ and YolactEdge image configurations, and the small net of the demo."""
+"""The official YOLACT, YOLACT++ and YolactEdge configurations, and the small nets of the demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeseg.ops.nms import NmsSettings
 from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 from edgeseg.types import SizeHW
 
-from ..nets.config import BackboneSpec, YolactConfig
+from ..nets.config import BackboneSpec, FlowSpec, YolactConfig
 from .base import ExportOptions, GraphModule, Recipe, Shapes
 from .labels import COCO, PASCAL, YOUTUBE_VIS
 
@@ -40,7 +40,12 @@ class YolactRecipe(YolactConfig):
     def summary(self) -> str:
         """Trunk, input size and classes in a few words."""
         kind = f"{self.backbone.kind} {'-'.join(map(str, self.backbone.blocks))}".strip()
-        return f"{kind}{', deformable' if self.backbone.dcn_blocks else ''}, {self.size} x {self.size}, {len(self.labels)} classes"
+        parts = [kind, f"{self.size} x {self.size}", f"{len(self.labels)} classes"]
+        if self.backbone.dcn_blocks:
+            parts.insert(1, "deformable")
+        if self.flow is not None:
+            parts.append("video")
+        return ", ".join(parts)
 
     def same_net(self, other: Recipe) -> bool:
         """Whether both are one net: yolact_base and yolact_edge are, yolact_base and yolact_im700 are not."""
@@ -48,15 +53,18 @@ class YolactRecipe(YolactConfig):
 
     def build_net(self) -> nn.Module:
         """The net without weights."""
+        from ..nets.flow import YolactVideo
         from ..nets.yolact import Yolact
 
-        return Yolact(self)
+        return Yolact(self) if self.flow is None else YolactVideo(self)
 
     def canonical_key(self, name: str) -> str | None:
         """YolactEdge's split pyramid under YOLACT's names, without the leftovers that old files carry (yolact.py load_weights)."""
         canonical = re.sub(r"^fpn_phase_[12]\.", "fpn.", name)
         extra_level = re.match(r"fpn\.downsample_layers\.(\d+)\.", canonical)
         if extra_level and int(extra_level[1]) >= _DOWNSAMPLE_LAYERS:
+            return None
+        if re.match(r"flow_net\.(pred1|upfeat2|upflow2)\.", canonical):
             return None
         if canonical.startswith("backbone.layer") and not canonical.startswith("backbone.layers"):
             return None
@@ -92,6 +100,7 @@ _PLUS_BASE = replace(
     mask_iou=True,
 )
 _YOUTUBE_VIS = replace(_BASE, name="yolact_edge_youtubevis", labels=YOUTUBE_VIS)
+_VIDEO = replace(_YOUTUBE_VIS, name="yolact_edge_vid", flow=FlowSpec())
 
 _DEMO = YolactRecipe(
     "yolact_demo",
@@ -105,7 +114,7 @@ _DEMO = YolactRecipe(
     head_channels=64,
     mask_dim=16,
 )
-"""The net that ships with edgeseg; trained by ``python -m export.training``."""
+"""Image part of the net that ships with edgeseg; trained by ``python -m export.training``."""
 
 CONFIGS: tuple[YolactRecipe, ...] = (
     _BASE,
@@ -136,5 +145,9 @@ CONFIGS: tuple[YolactRecipe, ...] = (
     replace(_BASE, name="yolact_edge_mobilenetv2", backbone=BackboneSpec("mobilenetv2", selected=(3, 4, 6))),
     _YOUTUBE_VIS,
     replace(_YOUTUBE_VIS, name="yolact_edge_youtubevis_resnet50", backbone=_RESNET50),
+    _VIDEO,
+    replace(_VIDEO, name="yolact_edge_vid_resnet50", backbone=_RESNET50),
+    replace(_VIDEO, name="yolact_edge_vid_minimal", flow=FlowSpec(spa=False)),
     _DEMO,
+    replace(_DEMO, name="yolact_demo_video", flow=FlowSpec(encode_channels=16)),
 )

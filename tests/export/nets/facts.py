@@ -5,21 +5,25 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from export.nets.config import YolactConfig
 from export.nets.yolact import Yolact
 from export.recipes import RECIPES
+from export.recipes.base import Recipe
+from export.recipes.yolact import YolactRecipe
 from tests.fill_weights import fill_state_dict
 
 DATA = Path(__file__).parents[2] / "data" / "yolact"
-OFFICIAL = tuple(name for name in RECIPES if name != "yolact_demo")
+OFFICIAL = tuple(name for name in RECIPES if not name.startswith("yolact_demo"))
+
+T = TypeVar("T")
 
 
 @functools.cache
@@ -32,9 +36,9 @@ def manifest(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(shape) for key, shape in _manifests()[name].items()}
 
 
-def yolact_names(state: dict[str, Any]) -> dict[str, Any]:
-    """The same entries with YolactEdge's split pyramid under YOLACT's names."""
-    return {key.replace("fpn_phase_1.", "fpn.").replace("fpn_phase_2.", "fpn."): value for key, value in state.items()}
+def own_names(recipe: Recipe, state: Mapping[str, T]) -> dict[str, T]:
+    """The entries that a recipe's net has, under its own names."""
+    return {own: value for key, value in state.items() if (own := recipe.canonical_key(key))}
 
 
 def golden(name: str, picture: str) -> dict[str, Any]:
@@ -42,11 +46,11 @@ def golden(name: str, picture: str) -> dict[str, Any]:
     return json.loads((DATA / f"{name}__{picture}.json").read_text())
 
 
-def filled_net(config: YolactConfig) -> Yolact:
+def filled_net(recipe: YolactRecipe) -> Yolact:
     """The evaluation-mode net of an official configuration with the filler weights."""
     with torch.device("meta"):
-        net = Yolact(config)
-    net.load_state_dict(yolact_names(fill_state_dict(manifest(config.name))), assign=True)
+        net = recipe.build_net()
+    net.load_state_dict(own_names(recipe, fill_state_dict(manifest(recipe.name))), assign=True)
     return net.eval()
 
 
