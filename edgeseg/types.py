@@ -201,7 +201,8 @@ class GroundTruth:
             f"{n} masks need {n} classes and flags, got {self.classes.shape}, {self.ignored.shape}",
         )
         _require(all(mask.shape == self.image_hw for mask in self.masks), f"masks must have the image's size {self.image_hw}")
-        _require(self.ids is None or self.ids.shape == (n,), f"{n} masks need {n} ids, got {np.shape(self.ids)}")
+        if self.ids is not None:
+            _require(self.ids.shape == (n,), f"{n} masks need {n} ids, got {self.ids.shape}")
 
     def __repr__(self) -> str:
         return f"GroundTruth(n={len(self.masks)}, image_hw={self.image_hw})"

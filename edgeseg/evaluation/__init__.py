@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from edgeseg.evaluation.coco import MaskAp, MaskApMeter
+from edgeseg.evaluation.coco import CodedTruth, MaskAp, MaskApMeter, coded
+from edgeseg.evaluation.distance import DistanceAp, DistanceApMeter
+from edgeseg.evaluation.identity import Identity, IdentityMeter
+from edgeseg.evaluation.stability import Stability, StabilityMeter
 
-__all__ = ["MaskAp", "MaskApMeter"]
+__all__ = [
+    "CodedTruth",
+    "DistanceAp",
+    "DistanceApMeter",
+    "Identity",
+    "IdentityMeter",
+    "MaskAp",
+    "MaskApMeter",
+    "Stability",
+    "StabilityMeter",
+    "coded",
+]

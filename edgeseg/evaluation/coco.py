@@ -1,20 +1,22 @@
-"""COCO mask average precision, computed by pycocotools."""
+"""COCO mask average precision, and the overlap of result masks with true ones, computed by pycocotools."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import EvaluationError, MissingDependencyError
-from edgeseg.types import GroundTruth, Label, Result
+from edgeseg.types import F64Array, GroundTruth, Instances, Label, Result
 
 DETECTIONS_PER_IMAGE = 100
+_WHOLE = 1e10
+"""An area that no object exceeds."""
 
 
 def _library(name: str) -> Any:
@@ -22,6 +24,42 @@ def _library(name: str) -> Any:
         return importlib.import_module(f"pycocotools.{name}")
     except ImportError as error:
         raise MissingDependencyError.for_extra("pycocotools", "eval", error) from error
+
+
+@dataclass(frozen=True, repr=False)
+class CodedTruth:
+    """Ground truth with its masks as run-length codes too, so that they are coded once for all meters."""
+
+    truth: GroundTruth
+    codes: tuple[dict[str, Any], ...]
+    """COCO run-length codes. Plain dictionaries: pycocotools takes nothing derived from them."""
+
+
+def coded(truth: GroundTruth | CodedTruth) -> CodedTruth:
+    """The truth with coded masks; one that has them already is handed back."""
+    if isinstance(truth, CodedTruth):
+        return truth
+    encode = _library("mask").encode
+    return CodedTruth(truth, tuple(encode(np.asfortranarray(mask, np.uint8)) for mask in truth.masks))
+
+
+def check_sizes(result: Result, truth: GroundTruth) -> None:
+    """Raise EvaluationError unless both are of one picture size."""
+    if truth.image_hw != result.image_hw:
+        raise EvaluationError(
+            f"result is for a picture of {result.image_hw}, ground truth for {truth.image_hw}; they do not belong together"
+        )
+
+
+def overlaps(found: Instances, truth: CodedTruth) -> F64Array:
+    """float64 (N, M) in 0..1: mask IoU of each result with each true instance; for ignored ones, the part of the result that lies on them.
+
+    The second is what COCO takes for crowds. Classes are not looked at.
+    """
+    if not len(found) or not truth.codes:
+        return np.zeros((len(found), len(truth.codes)))
+    codes = [dict(found.masks.rle(i)) for i in range(len(found))]
+    return np.asarray(_library("mask").iou(codes, list(truth.codes), truth.truth.ignored.tolist()), np.float64)
 
 
 @dataclass(frozen=True)
@@ -52,71 +90,92 @@ class MaskApMeter:
         self._annotations: list[dict[str, Any]] = []
         self._results: list[dict[str, Any]] = []
 
-    def add(self, result: Result, truth: GroundTruth) -> None:
+    def add(self, result: Result, truth: GroundTruth | CodedTruth) -> None:
         """Take one frame's result with what is truly there.
 
         Raises:
             EvaluationError: they are of different sizes.
         """
-        if truth.image_hw != result.image_hw:
-            raise EvaluationError(
-                f"result is for a picture of {result.image_hw}, ground truth for {truth.image_hw}; they do not belong together"
-            )
+        code = coded(truth)
+        there = code.truth
+        check_sizes(result, there)
         image_id = len(self._images) + 1
         self._images.append({"id": image_id, "height": result.image_hw[0], "width": result.image_hw[1]})
         self._results.extend(result.to_coco(image_id))
-        for label, mask, ignored in zip(truth.classes, truth.masks, truth.ignored, strict=True):
+        for label, mask, ignored in zip(there.classes, code.codes, there.ignored, strict=True):
             self._annotations.append(self._annotation(image_id, self._labels[label], mask, bool(ignored)))
 
-    def _annotation(self, image_id: int, label: Label, mask: Any, ignored: bool) -> dict[str, Any]:
-        code = self._rle.encode(np.asfortranarray(mask, np.uint8))
+    def _annotation(self, image_id: int, label: Label, mask: dict[str, Any], ignored: bool) -> dict[str, Any]:
         return {
             "id": len(self._annotations) + 1,
             "image_id": image_id,
             "category_id": label.category_id,
-            "segmentation": code,
-            "area": float(self._rle.area(code)),
-            "bbox": self._rle.toBbox(code).tolist(),
+            "segmentation": mask,
+            "area": float(self._rle.area(mask)),
+            "bbox": self._rle.toBbox(mask).tolist(),
             "iscrowd": int(ignored),
         }
 
-    def compute(self) -> MaskAp:
-        """Score all that was added.
+    def compute(self, frames: Collection[int] | None = None) -> MaskAp:
+        """Score what was added.
+
+        Args:
+            frames: positions, from 0 in the order of adding, of the frames to score; None = all.
 
         Raises:
-            EvaluationError: nothing was added.
+            EvaluationError: there is no frame.
         """
-        if not self._images:
+        part = _Part.of(self._images, self._annotations, self._results, frames)
+        if not part.images:
             raise EvaluationError("there is nothing to score: no frame was added")
-        precision = self._precision()
+        precision = _precision(self._labels, part)
         present = {label.name: precision[:, :, k] for k, label in enumerate(self._labels)}
         return MaskAp(
             ap=_mean(precision),
             ap50=_mean(precision[0]),
             ap75=_mean(precision[5]),
-            per_class={name: _mean(part) for name, part in present.items()},
-            images=len(self._images),
-            instances=sum(not annotation["iscrowd"] for annotation in self._annotations),
+            per_class={name: _mean(values) for name, values in present.items()},
+            images=len(part.images),
+            instances=sum(not annotation["iscrowd"] for annotation in part.annotations),
         )
 
-    def _precision(self) -> Any:
-        """(10 IoU thresholds, 101 recalls, classes); -1 where a class has no ground truth."""
-        categories = [{"id": label.category_id, "name": label.name} for label in self._labels]
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = _library("coco").COCO()
-            truth.dataset = {"info": {}, "images": self._images, "annotations": self._annotations, "categories": categories}
-            truth.createIndex()
-            if not self._results:
-                found = np.array(
-                    [any(a["category_id"] == label.category_id and not a["iscrowd"] for a in self._annotations) for label in self._labels]
-                )
-                return np.broadcast_to(np.where(found, 0.0, -1.0), (10, 101, len(self._labels)))
-            evaluation = _library("cocoeval").COCOeval(truth, truth.loadRes(self._results), "segm")
-            evaluation.params.catIds = [label.category_id for label in self._labels]
-            evaluation.params.maxDets = [1, 10, DETECTIONS_PER_IMAGE]
-            evaluation.evaluate()
-            evaluation.accumulate()
-        return evaluation.eval["precision"][:, :, :, 0, -1]
+
+@dataclass(frozen=True, repr=False)
+class _Part:
+    """The records of some frames."""
+
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, images: list[Any], annotations: list[Any], results: list[Any], frames: Collection[int] | None) -> _Part:
+        if frames is None:
+            return cls(images, annotations, results)
+        wanted = {frame + 1 for frame in frames}
+        chosen = [[record for record in records if record["image_id"] in wanted] for records in (annotations, results)]
+        return cls([image for image in images if image["id"] in wanted], *chosen)
+
+
+def _precision(labels: Sequence[Label], part: _Part) -> Any:
+    """(10 IoU thresholds, 101 recalls, classes); -1 where a class has no ground truth."""
+    wanted = {annotation["category_id"] for annotation in part.annotations if not annotation["iscrowd"]}
+    if not part.results:
+        there = np.array([label.category_id in wanted for label in labels])
+        return np.broadcast_to(np.where(there, 0.0, -1.0), (10, 101, len(labels)))
+    categories = [{"id": label.category_id, "name": label.name} for label in labels]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = _library("coco").COCO()
+        truth.dataset = {"info": {}, "images": part.images, "annotations": part.annotations, "categories": categories}
+        truth.createIndex()
+        evaluation = _library("cocoeval").COCOeval(truth, truth.loadRes(part.results), "segm")
+        evaluation.params.catIds = [label.category_id for label in labels]
+        evaluation.params.maxDets = [1, 10, DETECTIONS_PER_IMAGE]
+        # Of the usual four ranges of area only the one that holds all: the others would take three times as long again.
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, _WHOLE]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation.eval["precision"][:, :, :, 0, -1]
 
 
 def _mean(precision: Any) -> float:

@@ -6,46 +6,10 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EvaluationError
-from edgeseg.evaluation import MaskApMeter
-from edgeseg.masks import SoftMask, SoftMasks
-from edgeseg.types import GroundTruth, Instances, Label, Result, Step
-
-HW = (60, 80)
-LABELS = (Label("disc", 3), Label("box", 7))
-
-
-def rectangle(x1, y1, x2, y2):
-    """A mask that is exactly a rectangle of pixels."""
-    return SoftMask(np.ones((1, 1), np.float32), (x1, y1, x2, y2), (x1, y1, x2, y2))
-
-
-def result(*found):
-    """A result of (class, score, (x1, y1, x2, y2)) triples."""
-    return Result(
-        frame_index=0,
-        step=Step.KEY,
-        labels=LABELS,
-        image_hw=HW,
-        instances=Instances(
-            boxes=np.array([box for _, _, box in found], np.float32).reshape(-1, 4),
-            scores=np.array([score for _, score, _ in found], np.float32),
-            classes=np.array([label for label, _, _ in found], np.int64),
-            masks=SoftMasks(tuple(rectangle(*box) for _, _, box in found), HW),
-            track_ids=np.full(len(found), -1, np.int64),
-            image_hw=HW,
-        ),
-    )
-
-
-def truth(*objects, ignored=()):
-    """Ground truth of (class, (x1, y1, x2, y2)) pairs."""
-    masks = []
-    for _, (x1, y1, x2, y2) in objects:
-        mask = np.zeros(HW, bool)
-        mask[y1:y2, x1:x2] = True
-        masks.append(mask)
-    flags = np.array([k in ignored for k in range(len(objects))], bool)
-    return GroundTruth(np.array([label for label, _ in objects], np.int64), tuple(masks), flags, HW)
+from edgeseg.evaluation import MaskApMeter, coded
+from edgeseg.evaluation.coco import overlaps
+from edgeseg.types import GroundTruth
+from tests.edgeseg.evaluation.made_up import LABELS, A, B, result, truth
 
 
 def score(*pairs):
@@ -54,9 +18,6 @@ def score(*pairs):
     for found, there in pairs:
         meter.add(found, there)
     return meter.compute()
-
-
-A, B = (5, 5, 25, 25), (40, 10, 70, 40)
 
 
 def test_perfect_results_score_one():
@@ -115,3 +76,39 @@ def test_nothing_added_is_an_error():
     """An empty meter has no score."""
     with pytest.raises(EvaluationError, match="no frame"):
         MaskApMeter(LABELS).compute()
+
+
+def test_a_part_of_the_frames_is_scored_as_if_it_were_alone():
+    """Frames named by their position give what a meter that saw only them gives; the others do not matter."""
+    frames = [
+        (result((0, 0.9, A), (0, 0.8, B)), truth((0, A))),
+        (result((0, 0.7, (5, 5, 17, 25))), truth((0, A), (1, B))),
+        (result(), truth((1, B), (0, A), ignored={0})),
+    ]
+    meter = MaskApMeter(LABELS)
+    for found, there in frames:
+        meter.add(found, there)
+
+    for part in ([0], [1], [2], [0, 2], [1, 2], [0, 1, 2]):
+        np.testing.assert_equal(vars(meter.compute(part)), vars(score(*[frames[number] for number in part])))
+    with pytest.raises(EvaluationError, match="no frame"):
+        meter.compute([])
+
+
+def test_truth_may_come_coded():
+    """Coding the truth beforehand changes nothing, and coding it twice is coding it once."""
+    there = truth((0, A), (1, B), ignored={1})
+    code = coded(there)
+
+    assert coded(code) is code
+    np.testing.assert_equal(vars(score((result((0, 0.9, A)), code))), vars(score((result((0, 0.9, A)), there))))
+
+
+def test_overlap_is_iou_and_for_ignored_objects_the_part_of_the_result():
+    """A 20 x 20 object and its left half: IoU 0.5. The same half lies wholly on it when it is ignored, and no class is looked at."""
+    found = result((0, 0.9, (5, 5, 15, 25)), (1, 0.8, B)).instances
+
+    assert overlaps(found, coded(truth((0, A), (0, B)))) == pytest.approx(np.array([[0.5, 0], [0, 1]]))
+    assert overlaps(found, coded(truth((0, A), (0, B), ignored={0}))) == pytest.approx(np.array([[1, 0], [0, 1]]))
+    assert overlaps(found.select(np.zeros(0, np.int64)), coded(truth((0, A)))).shape == (0, 1)
+    assert overlaps(found, coded(truth())).shape == (2, 0)
