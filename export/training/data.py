@@ -1,4 +1,4 @@
-"""Synthetic video as an endless, seeded training set."""
+"""Synthetic video as an endless, seeded training set of single frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from edgeseg.opencv import opencv
 from edgeseg.sources.synthetic import Scene, SceneConfig, SceneTruth
-from edgeseg.types import F32Array, SizeHW
+from edgeseg.types import SizeHW, U8Array
 
 from .loss import Target
 
@@ -30,12 +30,17 @@ def _scene(seed: int) -> Scene:
     return Scene(SceneConfig(seed=seed, size_hw=SIZES_HW[seed % len(SIZES_HW)], frame_count=FRAME_COUNT))
 
 
-class SyntheticBatches(Dataset[tuple[Tensor, list[Target]]]):
-    """Batch ``i`` is a pure function of ``i``: uint8 (B, size, size, 3) BGR and B targets with masks at prototype size.
+def scenes_of_batch(i: int) -> list[Scene]:
+    """The scenes of batch ``i``: sixteen that serve four batches in a row.
 
-    Sixteen scenes serve four batches in a row, one frame each, so that building scenes does not outweigh drawing them
-    while no batch sees a scene twice.
+    Building scenes so does not outweigh drawing them, while no batch sees a scene twice.
     """
+    first = FIRST_SEED + (i // BATCHES_PER_ROUND) * SCENES_PER_ROUND
+    return [_scene(first + k) for k in range(SCENES_PER_ROUND)]
+
+
+class SyntheticBatches(Dataset[tuple[Tensor, list[Target]]]):
+    """Batch ``i`` is a pure function of ``i``: uint8 (B, size, size, 3) BGR and B targets with masks at prototype size."""
 
     def __init__(self, iterations: int, size: int, proto_size: int, seed: int) -> None:
         self.iterations, self.size, self.proto_size, self.seed = iterations, size, proto_size, seed
@@ -45,15 +50,19 @@ class SyntheticBatches(Dataset[tuple[Tensor, list[Target]]]):
 
     def __getitem__(self, i: int) -> tuple[Tensor, list[Target]]:
         chance = np.random.default_rng([self.seed, i])
-        first = FIRST_SEED + (i // BATCHES_PER_ROUND) * SCENES_PER_ROUND
-        samples = [self._sample(_scene(first + k), int(chance.integers(FRAME_COUNT))) for k in range(SCENES_PER_ROUND)]
+        samples = [self._sample(scene, int(chance.integers(FRAME_COUNT))) for scene in scenes_of_batch(i)]
         images, targets = zip(*samples, strict=True)
         return torch.from_numpy(np.stack(images)), list(targets)
 
-    def _sample(self, scene: Scene, index: int) -> tuple[F32Array, Target]:
-        cv = opencv()
-        image = cv.resize(scene.render(index), (self.size, self.size), interpolation=cv.INTER_LINEAR)
-        return image, target_of(scene.truth(index), self.proto_size)
+    def _sample(self, scene: Scene, index: int) -> tuple[U8Array, Target]:
+        return picture_of(scene, index, self.size), target_of(scene.truth(index), self.proto_size)
+
+
+def picture_of(scene: Scene, index: int, size: int) -> U8Array:
+    """A frame as the network gets it: uint8 (size, size, 3) BGR, stretched."""
+    cv = opencv()
+    picture: U8Array = cv.resize(scene.render(index), (size, size), interpolation=cv.INTER_LINEAR)
+    return picture
 
 
 def target_of(truth: SceneTruth, proto_size: int) -> Target:

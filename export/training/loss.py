@@ -108,8 +108,14 @@ def yolact_loss(raw: YolactRaw, semantic: Tensor, targets: list[Target], priors:
         targets: B pictures' truth.
         priors: float32 (P, 4): centre x, centre y, width, height in 0..1.
     """
+    errors = [semantic_loss(logits, target) for logits, target in zip(semantic, targets, strict=True)]
+    return {**detection_loss(raw, targets, priors), "semantic": SEMANTIC_WEIGHT * torch.stack(errors).mean()}
+
+
+def detection_loss(raw: YolactRaw, targets: list[Target], priors: Tensor) -> dict[str, Tensor]:
+    """The terms of `yolact_loss` that judge what inference computes: ``class``, ``box``, ``mask``."""
     zero = raw.loc.sum() * 0
-    sums = {"class": zero, "box": zero, "mask": zero, "semantic": zero}
+    sums = {"class": zero, "box": zero, "mask": zero}
     positives = 0
     masked = 0
     for i, target in enumerate(targets):
@@ -117,7 +123,6 @@ def yolact_loss(raw: YolactRaw, semantic: Tensor, targets: list[Target], priors:
         positive = (labels > 0).nonzero()[:, 0]
         positives += len(positive)
         sums["class"] = sums["class"] + class_loss(raw.conf_logits[i], labels)
-        sums["semantic"] = sums["semantic"] + semantic_loss(semantic[i], target)
         if len(positive) == 0:
             continue
         truth = encode(target.boxes[owner[positive]], priors[positive])
@@ -129,5 +134,4 @@ def yolact_loss(raw: YolactRaw, semantic: Tensor, targets: list[Target], priors:
         "class": sums["class"] / max(positives, 1),
         "box": BOX_WEIGHT * sums["box"] / max(positives, 1),
         "mask": MASK_WEIGHT * sums["mask"] / max(masked, 1),
-        "semantic": SEMANTIC_WEIGHT * sums["semantic"] / len(targets),
     }

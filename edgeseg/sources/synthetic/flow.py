@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.opencv import opencv
 from edgeseg.types import BoolArray, F32Array, F64Array, I32Array, SizeHW
 
 
@@ -36,8 +37,10 @@ def displacement(step: F64Array, rows: slice, columns: slice) -> F32Array:
     """float32 (h, w, 2): how far ``step`` float64 (2, 3) moves each pixel of a window."""
     x = np.arange(columns.start, columns.stop, dtype=np.float64)[None]
     y = np.arange(rows.start, rows.stop, dtype=np.float64)[:, None]
-    moved = [step[0, 0] * x + step[0, 1] * y + step[0, 2] - x, step[1, 0] * x + step[1, 1] * y + step[1, 2] - y]
-    return np.stack(moved, axis=-1).astype(np.float32)
+    moved = np.empty((rows.stop - rows.start, columns.stop - columns.start, 2), np.float32)
+    moved[..., 0] = ((step[0, 0] - 1) * x + step[0, 2]) + step[0, 1] * y
+    moved[..., 1] = step[1, 0] * x + ((step[1, 1] - 1) * y + step[1, 2])
+    return moved
 
 
 def lands_on_itself(flow: F32Array, ids: I32Array, ids_then: I32Array) -> BoolArray:
@@ -49,8 +52,8 @@ def lands_on_itself(flow: F32Array, ids: I32Array, ids_then: I32Array) -> BoolAr
         ids_then: the same of the second frame.
     """
     height, width = ids.shape
-    columns = np.rint(flow[..., 0] + np.arange(width, dtype=np.float32)).astype(np.int64)
-    rows = np.rint(flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]).astype(np.int64)
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    found = ids_then[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
-    return np.asarray(inside & (found == ids))
+    x = np.rint(flow[..., 0] + np.arange(width, dtype=np.float32))
+    y = np.rint(flow[..., 1] + np.arange(height, dtype=np.float32)[:, None])
+    cv2 = opencv()
+    found = cv2.remap(ids_then.astype(np.float32), x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=-1)
+    return np.asarray(found == ids)

@@ -42,7 +42,7 @@ def test_a_frame_does_not_move_against_itself() -> None:
 
 @pytest.mark.parametrize("to", [12, 27, 28])
 def test_flow_brings_any_picture_back(to: int) -> None:
-    """With noise off, the other picture read along the flow is this one wherever the surface is visible there, in both directions of time."""
+    """With noise off, the other picture read along the flow is this one wherever it is visible there, in both directions of time."""
     for seed in range(4):
         scene = Scene(SceneConfig(seed=seed, size_hw=(180, 240), fps=10.0, noise=0.0, blur=0.0))
         here, there = scene.render(20).astype(np.float32), scene.render(to).astype(np.float32)

@@ -15,6 +15,7 @@ from export.checkpoints import load_checkpoint
 from export.nets.config import BackboneSpec
 from export.recipes import RECIPES
 from export.training import __main__ as training
+from export.training import loop
 from export.training.data import FIRST_SEED, SCENES_PER_ROUND, SLIVER, SyntheticBatches, target_of
 from export.training.loss import Target
 
@@ -36,13 +37,13 @@ TINY = replace(
 )
 def test_the_learning_rate_warms_up_and_falls_as_half_a_cosine(iteration: int, iterations: int, factor: float) -> None:
     """From a two-hundredth to the whole, then down to a hundredth, and no further."""
-    assert training.learning_rate_factor(iteration, iterations) == pytest.approx(factor)
+    assert loop.learning_rate_factor(iteration, iterations) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 200, 201])
 def test_a_run_no_longer_than_the_warm_up_has_a_learning_rate(iterations: int) -> None:
     """No division by zero."""
-    assert all(0 < training.learning_rate_factor(i, iterations) <= 1 for i in range(iterations + 1))
+    assert all(0 < loop.learning_rate_factor(i, iterations) <= 1 for i in range(iterations + 1))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_two_iterations_give_a_checkpoint_that_loads(tmp_path: Path, monkeypatch
     monkeypatch.setattr("export.training.data.SCENES_PER_ROUND", 2)
     out = tmp_path / "tiny.pth"
 
-    training.train(argparse.Namespace(recipe="tiny", out=out, iterations=2, learning_rate=1e-2, seed=0))
+    training.train(argparse.Namespace(stage="image", start=None, recipe="tiny", out=out, iterations=2, learning_rate=1e-2, seed=0))
 
     net = load_checkpoint(out, TINY)
     torch.manual_seed(0)
