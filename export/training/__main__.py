@@ -72,9 +72,7 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     config = recipe(args.recipe or plan.recipe)
     if not isinstance(config, YolactRecipe) or (config.flow is None) != (args.stage == IMAGE):
-        raise UsageError(
-            f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs have flow and video"
-        )
+        raise UsageError(f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs have flow and video")
     if (args.start is None) != (args.stage == IMAGE):
         raise UsageError("give the weights of the stage before with --from to the stages flow and video, and to them only")
     settings = Settings(args.out, args.iterations or plan.iterations, args.learning_rate or plan.learning_rate, args.seed)
