@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import edgeseg
 from edgeseg.cli import demo, doctor, inspect, run
+from edgeseg.cli import eval as evaluate
 from edgeseg.errors import EdgesegError
 
 __all__ = ["main"]
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (demo, run, inspect, doctor):
+    for verb in (demo, run, evaluate, inspect, doctor):
         verb.add_parser(verbs)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)
