@@ -122,7 +122,8 @@ def compare(model: Model, runs: Sequence[Run], clips: Sequence[SceneConfig], on_
 
     A frame is rendered once and given to each run in turn, in an order that is drawn anew for each frame, so that a machine that
     gets slower does so for all. Rendering and scoring are not timed. Runs with overlapped key frames have each clip for themselves,
-    after the others: the thread that they leave working would slow down whoever comes next.
+    after the others, because the thread that they leave working would slow down whoever comes next; and they get their frames at the
+    clip's own rate, as from a camera, because how far that thread comes between two frames decides what they show.
 
     Args:
         model: opened with `AP_SCORE`.
@@ -154,13 +155,17 @@ def _warm_up(model: Model, runs: Sequence[Run], clip: SceneConfig) -> None:
 
 def _take_turns(model: Model, scorers: Sequence[_Scorer], clip: SceneConfig, on_frame: Callable[[], None]) -> None:
     scene, rng = Scene(clip), np.random.default_rng(clip.seed)
+    paced = any(scorer.run.settings.overlap for scorer in scorers)
     with ExitStack() as stack:
         pipelines = [stack.enter_context(Pipeline(model, scorer.run.settings)) for scorer in scorers]
         for scorer in scorers:
             scorer.begin(scene.name)
+        begin_s = time.perf_counter()
         for index in range(clip.frame_count):
             frame, exact = scene.frame(index), scene.truth(index)
             truth = coded(exact.ground_truth(MIN_VISIBLE))
+            if paced:
+                time.sleep(max(0.0, begin_s + index / clip.fps - time.perf_counter()))
             for k in rng.permutation(len(scorers)).tolist():
                 # Each run gets the frame when its turn comes, as if it were alone.
                 fresh = dataclasses.replace(frame, captured_s=model.clock())

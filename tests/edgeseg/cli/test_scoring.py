@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,12 +58,18 @@ def test_run_that_cannot_be_is_refused(text, message):
 
 
 class Clock:
-    """A clock that only steps move."""
+    """A clock that only steps and waiting move."""
 
-    now_s = 100.0
+    def __init__(self):
+        self.now_s = 100.0
+        self.waits_s = []
 
     def __call__(self):
         return self.now_s
+
+    def sleep(self, seconds):
+        self.waits_s.append(seconds)
+        self.now_s += seconds
 
 
 @pytest.fixture
@@ -88,8 +95,8 @@ def bench(monkeypatch):
             return exact(seed, frame.index, Step.KEY if key else Step.PROPAGATE, track=self.settings.track)
 
     monkeypatch.setattr(scoring, "Pipeline", Oracle)
-    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=clock))
-    return SimpleNamespace(log=log, model=SimpleNamespace(bundle=SimpleNamespace(labels=LABELS), clock=time.monotonic))
+    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=clock, sleep=clock.sleep))
+    return SimpleNamespace(log=log, clock=clock, model=SimpleNamespace(bundle=SimpleNamespace(labels=LABELS), clock=time.monotonic))
 
 
 def exact(seed, index, step, *, track):
@@ -132,6 +139,18 @@ def test_overlapped_runs_have_the_clip_for_themselves(bench):
     order = [entry[0] for entry in bench.log if entry[1] != "closed"][4 * WARM_UP_FRAMES :]
     assert sorted(order[:8]) == ["every"] * 4 + ["fixed:2"] * 4
     assert order[8:] == ["fixed:3"] * 4 + ["fixed:4"] * 4
+
+
+def test_overlapped_runs_get_frames_at_the_rate_of_the_clip(bench, monkeypatch):
+    """At 2 frames/s and a step of 0.2 s each frame waits for 0.3 s, which no frame's cost contains; the others never wait."""
+    monkeypatch.setitem(COST_S, "fixed:3", 0.2)
+    slow = replace(CLIPS[0], fps=2)
+
+    every, overlapped = compare(bench.model, [parse_run("every"), parse_run("fixed:3+overlap")], [slow])
+
+    assert bench.clock.waits_s == pytest.approx([0, 0.3, 0.3, 0.3])
+    assert overlapped.costs_s == (pytest.approx((0.2,) * 4),)
+    assert every.costs_s == (pytest.approx((5.0,) * 4),)
 
 
 def test_only_steps_are_timed(bench):
