@@ -101,7 +101,7 @@ class Scene:
         exists = ~np.isin(now.instance_ids, ended)
         moved[~exists] = 0
         then = _instance_ids(self._numbers(to), self._layers(to))
-        return SceneFlow(moved, exists, exists & lands_on_itself(moved, now.instance_ids, then))
+        return SceneFlow(moved, exists, lands_on_itself(moved, now.instance_ids, then))
 
     def frame(self, index: int) -> Frame:
         """Frame ``index`` as a video source hands it on."""
