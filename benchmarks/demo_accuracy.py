@@ -12,8 +12,8 @@ from pathlib import Path
 import edgeseg
 from edgeseg.cli.progress import progress
 from edgeseg.evaluation import MaskApMeter
-from edgeseg.pipeline import StageTimes
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig
+from edgeseg.stream import StageTimes
 
 from .conditions import conditions
 

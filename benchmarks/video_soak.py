@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def soak(frames: int, *, fake: bool) -> dict[str, object]:
     memory_mb: list[float] = []
     ids = Ids(max_gap=TrackerSettings().max_age_frames + SceneConfig().frame_count)
     size_hw = (72, 128) if fake else (360, 640)
-    source = SyntheticSource(SceneConfig(seed=HELD_OUT_FIRST_SEED + 3, size_hw=size_hw, frame_count=frames))
+    source = SyntheticSource(SceneConfig(seed=HELD_OUT_FIRST_SEED + 3, size_hw=size_hw, frame_count=frames, min_objects=8))
     every = max(1, frames // 100)
     with _fake_model() if fake else edgeseg.load(edgeseg.demo_bundle()) as model, edgeseg.Pipeline(model, SETTINGS) as pipeline:
         with progress("soaking", total=frames) as bar:
@@ -68,7 +69,8 @@ def soak(frames: int, *, fake: bool) -> dict[str, object]:
         during = threading.active_count()
     warm = memory_mb[min(len(memory_mb) - 1, WARM_UP_FRAMES // every)]
     return {
-        "what": f"{frames} synthetic frames of {size_hw[1]} x {size_hw[0]}, {'made-up detections' if fake else 'the demo model'}, {SETTINGS}",
+        "what": f"{frames} synthetic frames of {size_hw[1]} x {size_hw[0]}, {'made-up detections' if fake else 'the demo model'}",
+        "settings": asdict(SETTINGS),
         "conditions": before,
         "memory_mb_after_warm_up": warm,
         "memory_mb_at_the_end": memory_mb[-1],

@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from benchmarks import demo_accuracy, yolact_frame
+from benchmarks import demo_accuracy, video_frame, video_soak, yolact_frame
+from tests.bundles import tiny_bundle
 from tests.export.nets.facts import manifest
 from tests.fill_weights import fill_state_dict
 
@@ -24,6 +25,39 @@ def test_demo_accuracy_scores_held_out_frames(tmp_path, monkeypatch):
     assert record["every_visible_instance"]["images"] == 10
     assert record["every_visible_instance"]["ap50"] > 0.6
     assert record["conditions"]["packages"]["openvino"]
+
+
+def test_video_frame_gives_every_contender_every_stretch(tmp_path, monkeypatch):
+    """All of them see the same frames, the first turn is kept apart, and steps are those of the schedules."""
+    out, frames = tmp_path / "record.json", 3 * video_frame.STRETCH
+    bundle = tiny_bundle(tmp_path / "b", warp=True)
+    clip = f"synthetic:frames={frames},size=64x48"
+    monkeypatch.setattr(video_frame, "CAMERA_FPS", 1000.0)
+    monkeypatch.setattr(sys, "argv", ["video_frame", "--bundle", str(bundle), "--clip", clip, "--out", str(out)])
+
+    assert video_frame.main() == 0
+
+    contenders = json.loads(out.read_text())["contenders"]
+    assert {len(found["latency_ms"]) for found in contenders.values()} == {2 * video_frame.STRETCH}
+    assert {len(found["warm_up_ms"]) for found in contenders.values()} == {video_frame.STRETCH}
+    assert contenders["every"]["steps"] == {"key": 50}
+    assert contenders["fixed:5 warp"]["steps"] == {"key": 10, "warp": 40}
+    assert contenders["overlap"]["steps"] == {"propagate": 50}
+
+
+@pytest.mark.parametrize("options", [["--fake", "--frames", "400"], ["--frames", "40"]], ids=["fake", "demo"])
+def test_video_soak_leaves_nothing_behind(tmp_path, monkeypatch, options):
+    """No thread stays, no id is shared or used again; the long runs, with their memory, are in benchmarks/results."""
+    out = tmp_path / "record.json"
+    monkeypatch.setattr(sys, "argv", ["video_soak", *options, "--out", str(out)])
+
+    assert video_soak.main() == 0
+
+    record = json.loads(out.read_text())
+    before, during, after = record["threads_before_during_after"]
+    assert (after, during) == (before, before + 1)
+    assert (record["ids_shared_in_a_frame"], record["ids_used_again_after_expiry"]) == (0, 0)
+    assert record["ids_given"] > 2
 
 
 @pytest.mark.slow
