@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("edgeseg", "torch", "onnxruntime", "openvino", "numpy", "opencv-python", "opencv-python-headless", "pycocotools")
+PACKAGES = ("edgeseg", "torch", "onnxruntime", "openvino", "numpy", "opencv-python", "opencv-python-headless", "pycocotools", "trackeval")
 
 
 def conditions() -> dict[str, object]:

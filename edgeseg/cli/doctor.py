@@ -23,6 +23,7 @@ examples:
 """
 _OPTIONAL = {
     "pycocotools": "average precision; pip install 'edgeseg[eval]'",
+    "trackeval": "scores of ids; pip install 'edgeseg[eval]'",
     "torch": "export; pip install 'edgeseg[export]'",
     "rich": "progress bars; pip install rich",
 }
