@@ -20,7 +20,7 @@ the true instance says which results belong together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,18 +145,37 @@ def _look(result: Result, code: CodedTruth, steps: F64Array) -> _Seen:
 def _changes(last: _Seen, seen: _Seen, key: int) -> list[tuple[float, float]]:
     """Change of an instance's result mask and of its true mask; nothing where no pixel can be compared."""
     before, now = last.rows[key], seen.rows[key]
+    earlier, later = (last.found[key], last.truth.masks[before]), (seen.found[key], seen.truth.masks[now])
     step = last.steps[before]
+    window = _window(earlier, later, step)
     # The border of the picture moves in as zeros, so what was outside is not comparable.
-    comparable = (_moved(~last.others(before), step) == _WHITE) & ~seen.others(now)
-    found = _change(_moved(last.found[key], step), seen.found[key], comparable)
-    true = _change(_moved(last.truth.masks[before], step), seen.truth.masks[now], comparable)
+    comparable = (_moved(~last.others(before), step, window) == _WHITE) & ~seen.others(now)[window]
+    found, true = (_change(_moved(a, step, window), b[window], comparable) for a, b in zip(earlier, later, strict=True))
     return [] if found is None or true is None else [(found, true)]
 
 
-def _moved(mask: BoolArray, step: F64Array) -> U8Array:
-    """uint8 (H, W), 0 to 255: the mask, moved; bilinear."""
-    height, width = mask.shape
-    pixels: U8Array = opencv().warpAffine(mask.astype(np.uint8) * np.uint8(_WHITE), step, (width, height))
+def _window(earlier: Iterable[BoolArray], later: Iterable[BoolArray], step: F64Array) -> tuple[slice, slice]:
+    """Rows and columns that hold all of the masks, the earlier ones moved. What is outside changes no number, only the time it takes."""
+    x1, y1, x2, y2 = _box(earlier)
+    corners = step @ np.array([[x1, x2, x1, x2], [y1, y1, y2, y2], [1, 1, 1, 1]], np.float64)
+    low, high = np.floor(corners.min(axis=1)).astype(int) - 1, np.ceil(corners.max(axis=1)).astype(int) + 1
+    x1, y1, x2, y2 = _box(later)
+    return slice(max(min(low[1], y1), 0), max(high[1], y2)), slice(max(min(low[0], x1), 0), max(high[0], x2))
+
+
+def _box(masks: Iterable[BoolArray]) -> tuple[int, int, int, int]:
+    first, second = masks
+    x, y, width, height = opencv().boundingRect((first | second).view(np.uint8))
+    return x, y, x + width, y + height
+
+
+def _moved(mask: BoolArray, step: F64Array, window: tuple[slice, slice]) -> U8Array:
+    """uint8, 0 to 255: the mask bool (H, W), moved; bilinear, inside the window."""
+    rows, columns = (part.indices(side) for part, side in zip(window, mask.shape, strict=True))
+    placed = step - np.array([[0, 0, columns[0]], [0, 0, rows[0]]])
+    pixels: U8Array = opencv().warpAffine(
+        mask.astype(np.uint8) * np.uint8(_WHITE), placed, (columns[1] - columns[0], rows[1] - rows[0])
+    )
     return pixels
 
 
