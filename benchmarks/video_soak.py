@@ -52,21 +52,23 @@ def main() -> int:
 
 def soak(frames: int, *, fake: bool) -> dict[str, object]:
     """Run a stream to its end and look at what grew."""
-    before, threads = conditions(), threading.active_count()
+    before = conditions()
     memory_mb: list[float] = []
     ids = Ids(max_gap=TrackerSettings().max_age_frames + SceneConfig().frame_count)
     size_hw = (72, 128) if fake else (360, 640)
     source = SyntheticSource(SceneConfig(seed=HELD_OUT_FIRST_SEED + 3, size_hw=size_hw, frame_count=frames, min_objects=8))
     every = max(1, frames // 100)
-    with _fake_model() if fake else edgeseg.load(edgeseg.demo_bundle()) as model, edgeseg.Pipeline(model, SETTINGS) as pipeline:
-        with progress("soaking", total=frames) as bar:
+    with _fake_model() if fake else edgeseg.load(edgeseg.demo_bundle()) as model:
+        threads = [threading.active_count()]
+        with edgeseg.Pipeline(model, SETTINGS) as pipeline, progress("soaking", total=frames) as bar:
             for frame in source:
                 result = pipeline.step(frame)
                 ids.see(frame.index, result.instances.track_ids if result.instances else np.zeros(0, np.int64))
                 if frame.index % every == every - 1:
                     memory_mb.append(round(_resident_mb(), 1))
                     bar.advance(every)
-        during = threading.active_count()
+            threads.append(threading.active_count())
+        threads.append(threading.active_count())
     warm = memory_mb[min(len(memory_mb) - 1, WARM_UP_FRAMES // every)]
     return {
         "what": f"{frames} synthetic frames of {size_hw[1]} x {size_hw[0]}, {'made-up detections' if fake else 'the demo model'}",
@@ -76,7 +78,7 @@ def soak(frames: int, *, fake: bool) -> dict[str, object]:
         "memory_mb_at_the_end": memory_mb[-1],
         "growth_mb": round(memory_mb[-1] - warm, 1),
         "memory_mb": memory_mb,
-        "threads_before_during_after": [threads, during, threading.active_count()],
+        "threads_before_during_after": threads,
         "ids_given": len(ids.last_seen),
         "ids_used_again_after_expiry": ids.reused,
         "ids_shared_in_a_frame": ids.shared,
