@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from edgeseg.backends import BACKENDS
 from edgeseg.bundle import Graph, InputSpec
 from edgeseg.errors import ExportError
 from edgeseg.families import family
+from edgeseg.families.base import IMAGE, KEY
 from edgeseg.sources.folder import FolderSource
 from edgeseg.types import AnyArray, Instances, U8Array
 
@@ -30,6 +30,8 @@ DENSE_TOLERANCE = 1e-3
 """Largest difference of a dense output, in units of its standard deviation."""
 NEAR_TIES = 0.02
 """Fraction of instances that may differ because a score or an IoU lies on its threshold; at least one may."""
+_VIEW_STEP = 24
+"""Two views of one picture are this fraction of its height and width apart."""
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Parity:
     """What the comparison of one graph found."""
 
     pictures: int = 0
+    """Pictures, or pairs of them for a graph to which another one carries tensors."""
     instances: int = 0
     unmatched: int = 0
     """Instances that only one side has."""
@@ -64,8 +67,8 @@ class Parity:
             )
 
 
-def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: InputSpec, pictures: Iterable[U8Array]) -> Parity:
-    """Run module and file on every picture and match what they find.
+def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: InputSpec, feeds: Iterable[Mapping[str, AnyArray]]) -> Parity:
+    """Run module and file on the same feeds and match what they find.
 
     Args:
         name: the runtime family.
@@ -73,16 +76,14 @@ def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: Inpu
         graph: what the exporter says of the file.
         file: the ONNX file.
         spec: the bundle's input.
-        pictures: uint8 (H, W, 3) BGR.
+        feeds: input name -> array, once for each run.
     """
     parity = Parity()
+    # At network size, so that the pictures' own size plays no part.
+    fit = spec.place(spec.size)
     with BACKENDS[BACKEND].open(file, graph, "fp32", None) as session:
-        for picture in pictures:
-            height, width = spec.size
-            # At network size, so that the pictures' own size plays no part.
-            fit = spec.place((height, width))
-            image = spec.place(picture.shape[:2]).apply(picture, spec.dtype)
-            wanted, found = _run_module(traced.module, traced.outputs, image), session.run({graph.inputs[0].name: image})
+        for given in feeds:
+            wanted, found = _run_module(traced, given), session.run(given)
             for output in traced.dense:
                 parity.dense_error[output] = max(parity.dense_error.get(output, 0.0), _dense_error(wanted[output], found[output]))
             instances = [family(name).decode(outputs, fit, SCORE_COMPARED).instances for outputs in (wanted, found)]
@@ -92,15 +93,41 @@ def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: Inpu
     return parity
 
 
+def feeds_for(name: str, modules: Mapping[str, GraphModule], spec: InputSpec, pictures: Iterable[U8Array]) -> Iterator[dict[str, AnyArray]]:
+    """What graph ``name`` is run on: pictures, uint8 (H, W, 3) BGR; or views of them, with what the key graph carries from another view.
+
+    The views are those of a camera that has turned a little. Both sides get the tensors that the key module, not its graph, gives.
+    """
+    for picture in pictures:
+        if name == KEY:
+            yield {IMAGE: _prepared(picture, spec)}
+            continue
+        before, after = _views(picture)
+        key = modules[KEY]
+        given = _run_module(key, {IMAGE: _prepared(before, spec)})
+        yield {IMAGE: _prepared(after, spec)} | {target: given[output] for target, output in key.carry.items()}
+
+
+def _views(picture: U8Array) -> tuple[U8Array, U8Array]:
+    """Two crops of a picture, a few percent of its size apart."""
+    height, width = picture.shape[:2]
+    dy, dx = height // _VIEW_STEP, width // _VIEW_STEP
+    return picture[: height - dy, : width - dx], picture[dy:, dx:]
+
+
+def _prepared(picture: U8Array, spec: InputSpec) -> AnyArray:
+    return spec.place((picture.shape[0], picture.shape[1])).apply(picture, spec.dtype)
+
+
 def check_pictures(folder: Path | None) -> FolderSource:
     """The pictures that a graph is compared on, read one at a time: those of ``folder``, or the two that ship with the exporter."""
     return FolderSource(str(folder or PICTURES))
 
 
-def _run_module(module: nn.Module, names: Sequence[str], image: AnyArray) -> dict[str, AnyArray]:
+def _run_module(traced: GraphModule, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     with torch.inference_mode():
-        outputs = module(torch.from_numpy(image))
-    return {name: tensor.numpy() for name, tensor in zip(names, outputs, strict=True)}
+        outputs = traced.module(*(torch.from_numpy(feeds[name]) for name in traced.inputs))
+    return {name: tensor.numpy() for name, tensor in zip(traced.outputs, outputs, strict=True)}
 
 
 def _dense_error(wanted: AnyArray, found: AnyArray) -> float:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 import edgeseg
 from edgeseg.bundle import Bundle, Graph, InputSpec, read_bundle, sha256
-from edgeseg.families.base import IMAGE
 from edgeseg.sources.folder import FolderSource
 
 from .checkpoints import load_checkpoint
-from .parity import Parity, check_pictures, compare
-from .publish import GRAPH_SUFFIX, require_target, staging, write_manifest
+from .parity import Parity, check_pictures, compare, feeds_for
+from .publish import WEIGHTS, require_target, staging, write_manifest
 from .recipes.base import ExportOptions, GraphModule, Recipe
-from .to_onnx import to_onnx
+from .share_weights import share_weights
+from .to_onnx import graphs_to_onnx
 
 STEPS = ("weights", "trace", "compare", "write")
 PRECISION = "fp32"
@@ -35,6 +33,11 @@ class Job:
     options: ExportOptions
     pictures: Path | None = None
     """Folder of pictures to compare on; None = those that ship with the exporter."""
+
+    @property
+    def input(self) -> InputSpec:
+        """The ``image`` input of its graphs."""
+        return InputSpec(self.recipe.input_hw, self.options.input_dtype)
 
 
 def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
@@ -53,19 +56,18 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
     pictures = check_pictures(job.pictures)
     modules = job.recipe.graphs(load_checkpoint(job.weights, job.recipe), job.options)
     report("weights")
-    spec = InputSpec(job.recipe.input_hw, job.options.input_dtype)
     with staging(job.out) as folder:
-        graphs = {name: _trace(name, module, spec, folder) for name, module in modules.items()}
+        graphs = _trace(job, modules, folder)
         report("trace")
-        parity = {name: _compare(job.recipe, module, graphs[name], spec, folder, pictures) for name, module in modules.items()}
+        parity = {name: _compare(job, name, modules, graphs[name], folder, pictures) for name in modules}
         report("compare")
         bundle = Bundle(
             family=job.recipe.family,
             recipe=job.recipe.name,
             labels=job.recipe.labels,
-            input=spec,
+            input=job.input,
             graphs=graphs,
-            hashes={file: sha256(folder / file) for graph in graphs.values() for file in graph.files.values()},
+            hashes={file.name: sha256(file) for file in sorted(folder.iterdir())},
             made_with=_versions(),
             parity={name: result.to_json() for name, result in parity.items()},
         )
@@ -74,13 +76,17 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
     return read_bundle(job.out)
 
 
-def _trace(name: str, module: GraphModule, spec: InputSpec, folder: Path) -> Graph:
-    image = torch.zeros(1, *spec.size, 3, dtype=getattr(torch, spec.dtype))
-    return to_onnx(module.module, image, IMAGE, module.outputs, folder / f"{name}{GRAPH_SUFFIX}", PRECISION)
+def _trace(job: Job, modules: Mapping[str, GraphModule], folder: Path) -> dict[str, Graph]:
+    """Write the graphs; where there are several they share their weights."""
+    graphs = graphs_to_onnx(modules, job.input, folder, PRECISION)
+    if len(graphs) > 1:
+        share_weights([folder / file for graph in graphs.values() for file in graph.files.values()], folder / WEIGHTS)
+    return graphs
 
 
-def _compare(recipe: Recipe, module: GraphModule, graph: Graph, spec: InputSpec, folder: Path, pictures: FolderSource) -> Parity:
-    parity = compare(recipe.family, module, graph, folder / graph.files[PRECISION], spec, (frame.pixels for frame in pictures))
+def _compare(job: Job, name: str, modules: Mapping[str, GraphModule], graph: Graph, folder: Path, pictures: FolderSource) -> Parity:
+    feeds = feeds_for(name, modules, job.input, (frame.pixels for frame in pictures))
+    parity = compare(job.recipe.family, modules[name], graph, folder / graph.files[PRECISION], job.input, feeds)
     parity.require()
     return parity
 

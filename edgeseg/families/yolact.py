@@ -1,4 +1,4 @@
-"""YOLACT and YolactEdge image models: prototypes and mask coefficients become instances.
+"""YOLACT and YolactEdge: prototypes and mask coefficients become instances.
 
 The names of the graph's tensors are constants here; the exporter imports them, so the two sides cannot drift.
 """
@@ -28,6 +28,13 @@ PROTOTYPES = "prototypes"
 """float32 (h, w, k): after ReLU."""
 MASK_IOU = "mask_iou"
 """float32 (N,): predicted mask IoU; only from YOLACT++ graphs."""
+
+SUM4, SUM5 = "sum4", "sum5"
+"""float32 (1, C, h, w): a key frame's top-down sums at P4 and P5; only from the key graph of a video model."""
+REDUCED = "reduced"
+"""float32 (1, c, h, w): a key frame's C3, reduced to what the flow net compares; only from the key graph of a video model."""
+KEY_SUM4, KEY_SUM5, KEY_REDUCED = "key_sum4", "key_sum5", "key_reduced"
+"""The same as inputs of the graph for warped frames."""
 
 
 class YolactFamily:

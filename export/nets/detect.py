@@ -14,7 +14,7 @@ from edgeseg.ops.nms import NmsSettings
 
 from .config import YolactConfig
 from .priors import priors
-from .yolact import MaskIoUNet, Normalise, Yolact
+from .yolact import MaskIoUNet, Normalise, Yolact, YolactRaw
 
 NO_DETECTION = -1.0
 """Score of rows that hold no detection."""
@@ -114,7 +114,10 @@ class YolactGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """boxes (N, 4), scores (N,), classes (N,) int64, coefficients (N, k), prototypes (h, w, k)[, mask_iou (N,)]."""
-        raw = self.net(self.normalise(image))
+        return self.detections(self.net(self.normalise(image)))
+
+    def detections(self, raw: YolactRaw) -> tuple[Tensor, ...]:
+        """What `forward` returns, from the net's predictions for one image."""
         boxes = decode_boxes(raw.loc[0], self.anchors)
         nms = cross_class_fast_nms if self.settings.cross_class else fast_nms
         found = nms(boxes, raw.conf_logits[0].softmax(dim=1), self.settings)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from edgeseg.families.base import IMAGE
 from edgeseg.types import Label, SizeHW
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ class GraphModule:
     """One graph of a bundle before it is traced."""
 
     module: nn.Module
-    """Takes ``image`` (1, h, w, 3) BGR, returns a tuple of tensors."""
+    """Takes ``image`` (1, h, w, 3) BGR and then what is carried to it; returns a tuple of tensors."""
     outputs: tuple[str, ...]
     dense: tuple[str, ...]
     """Of the outputs, those whose rows cannot change places: they are compared number by number."""
+    inputs: tuple[str, ...] = (IMAGE,)
+    carry: Mapping[str, str] = field(default_factory=dict)
+    """Input of a later graph -> output of this one that feeds it."""
 
 
 class Recipe(Protocol):
@@ -83,5 +87,5 @@ class Recipe(Protocol):
         ...
 
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
-        """Graph name -> module around a loaded net."""
+        """Graph name -> module around a loaded net; the key graph first, which alone carries something."""
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgeseg.families import yolact as family
-from edgeseg.families.base import KEY
+from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.ops.nms import NmsSettings
 from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 from edgeseg.types import SizeHW
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _DOWNSAMPLE_LAYERS = 2
+_CARRY = {family.KEY_SUM4: family.SUM4, family.KEY_SUM5: family.SUM5, family.KEY_REDUCED: family.REDUCED}
+"""Input of the graph for warped frames -> output of the key graph, in the order of the modules' arguments and results."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,21 @@ class YolactRecipe(YolactConfig):
         return shape[0] if shape else None
 
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
-        """The one graph of an image model."""
+        """The graph of an image model, or those for key frames and for warped frames of a video model."""
         from ..nets.detect import YolactGraph
+        from ..nets.video import KeyGraph, WarpGraph
 
-        outputs = family.YolactFamily.outputs
-        graph = YolactGraph(net, self, NmsSettings(cross_class=options.cross_class_nms)).eval()
-        names = (*outputs, family.MASK_IOU) if self.mask_iou else outputs
-        return {KEY: GraphModule(graph, names, dense=(family.PROTOTYPES,))}
+        settings = NmsSettings(cross_class=options.cross_class_nms)
+        found, dense = family.YolactFamily.outputs, (family.PROTOTYPES,)
+        if self.mask_iou:
+            found = (*found, family.MASK_IOU)
+        if self.flow is None:
+            return {KEY: GraphModule(YolactGraph(net, self, settings).eval(), found, dense)}
+        carried = tuple(_CARRY.values())
+        return {
+            KEY: GraphModule(KeyGraph(net, self, settings).eval(), (*found, *carried), (*dense, *carried), carry=_CARRY),
+            WARP: GraphModule(WarpGraph(net, self, settings).eval(), found, dense, inputs=(IMAGE, *_CARRY)),
+        }
 
 
 _RESNET101 = BackboneSpec("resnet", selected=(1, 2, 3), blocks=(3, 4, 23, 3))

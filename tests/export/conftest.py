@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from edgeseg.bundle import Graph, InputSpec
-from edgeseg.families.base import IMAGE, KEY
+from edgeseg.types import AnyArray, U8Array
+from export.parity import feeds_for
 from export.recipes import RECIPES
 from export.recipes.base import ExportOptions, GraphModule
 from export.run import Job, export_bundle
-from export.to_onnx import to_onnx
+from export.to_onnx import graphs_to_onnx
 from tests.export.nets.facts import manifest
 from tests.export.tiny import VARIANTS, filled
 from tests.fill_weights import fill_state_dict
@@ -39,12 +40,24 @@ def official_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
 @dataclass(frozen=True)
 class Traced:
-    """A tiny net, its graph file and what the exporter says of it."""
+    """A tiny net, one of its graph files and what the exporter says of it."""
 
-    module: GraphModule
+    name: str
+    """Of the graph."""
+    modules: dict[str, GraphModule]
+    """All that the net is exported as."""
     graph: Graph
     file: Path
     input: InputSpec
+
+    @property
+    def module(self) -> GraphModule:
+        """What the file was traced from."""
+        return self.modules[self.name]
+
+    def feeds(self, pictures: Iterable[U8Array]) -> list[dict[str, AnyArray]]:
+        """What the graph can be run on."""
+        return list(feeds_for(self.name, self.modules, self.input, pictures))
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +65,12 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
     """Name of a variant in tests/export/tiny.py -> its traced graph."""
 
     @functools.cache
-    def trace(name: str) -> Traced:
-        recipe, options = VARIANTS[name]
+    def trace(variant: str) -> Traced:
+        recipe, options, name = VARIANTS[variant]
         spec = InputSpec(recipe.input_hw, options.input_dtype)
-        module = recipe.graphs(filled(recipe), options)[KEY]
-        image = torch.zeros(1, *spec.size, 3, dtype=getattr(torch, spec.dtype))
-        file = tmp_path_factory.mktemp(name) / "key.onnx"
-        return Traced(module, to_onnx(module.module, image, IMAGE, module.outputs, file), file, spec)
+        modules = recipe.graphs(filled(recipe), options)
+        folder = tmp_path_factory.mktemp(variant)
+        graphs = graphs_to_onnx(modules, spec, folder, "fp32")
+        return Traced(name, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
 
     return trace

@@ -98,10 +98,15 @@ def test_harmless_variants_load_the_same(demo_state: State, tmp_path: Path, disg
 
 @pytest.mark.parametrize(
     ("file", "recipe"),
-    [("yolact_resnet50", "yolact_edge_resnet50"), ("yolact_edge_youtubevis_resnet50", "yolact_edge_youtubevis_resnet50")],
+    [
+        ("yolact_resnet50", "yolact_edge_resnet50"),
+        ("yolact_edge_youtubevis_resnet50", "yolact_edge_youtubevis_resnet50"),
+        ("yolact_edge_vid_resnet50", "yolact_edge_vid_resnet50"),
+        ("yolact_edge_vid_minimal", "yolact_edge_vid_minimal"),
+    ],
 )
 def test_official_names_load(tmp_path: Path, file: str, recipe: str) -> None:
-    """An official YolactEdge file loads, and a YOLACT file loads as the YolactEdge configuration of the same net."""
+    """An official YolactEdge file loads, video files without what they do not use, and a YOLACT file as the same net of YolactEdge."""
     net = load_checkpoint(_saved(_empty_official(file), tmp_path), RECIPES[recipe])
 
     assert sum(value.numel() for value in net.state_dict().values()) > 30e6
@@ -134,6 +139,22 @@ def test_all_recipes_of_the_same_net_are_named(tmp_path: Path) -> None:
     message = _refusal(_saved(_empty_official("yolact_edge_resnet50"), tmp_path), RECIPES["yolact_base"])
 
     assert "It fits these recipes: yolact_resnet50, yolact_edge_resnet50" in message
+
+
+@pytest.mark.parametrize(
+    ("file", "recipe", "difference"),
+    [
+        ("yolact_edge_vid_resnet50", "yolact_edge_youtubevis_resnet50", "30 unexpected (spa.refine_convs.0.0.weight"),
+        ("yolact_edge_youtubevis", "yolact_edge_vid", "30 missing (flow_net_pre_convs.convs.0.0.weight"),
+        ("yolact_edge_vid_minimal", "yolact_edge_vid", "4 missing (spa.refine_convs.0.0.weight"),
+    ],
+)
+def test_video_and_image_files_are_told_apart(tmp_path: Path, file: str, recipe: str, difference: str) -> None:
+    """The flow branch and its SPA are neither ignored nor made up, and the recipe that the file is of is named."""
+    message = _refusal(_saved(_empty_official(file), tmp_path), RECIPES[recipe])
+
+    assert difference in message
+    assert f"It fits the recipe {file}: use that" in message
 
 
 def test_a_wrong_class_count_is_said_plainly(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_an_older_bundle_or_an_empty_folder_is_replaced(source: Path, tmp_path: 
     if older:
         tiny_bundle(out, labels=1)
         (out / "warp.onnx").touch()
+        (out / "weights.bin").touch()
     require_target(out)
 
     with staging(out) as folder:

@@ -16,11 +16,13 @@ import pytest
 import edgeseg
 from edgeseg.bundle import MANIFEST, read_bundle, sha256
 from edgeseg.errors import CheckpointError, EdgesegError, ExportError, SourceError, UsageError
+from edgeseg.pipeline import Pipeline, StreamSettings
+from edgeseg.types import Frame, Step
 from export import run
 from export.recipes.base import ExportOptions
 from export.run import STEPS, Job, export_bundle
 from tests.export.test_parity import altered
-from tests.export.tiny import TINY, tiny_weights
+from tests.export.tiny import TINY, TINY_VIDEO, tiny_weights
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,45 @@ def test_a_checkpoint_becomes_a_bundle_that_runs(weights: Path, pictures: Path, 
     np.testing.assert_allclose(found[0].scores, found[1].scores, atol=1e-4)
 
 
+def test_a_video_checkpoint_becomes_two_graphs_that_share_their_weights(pictures: Path, tmp_path: Path) -> None:
+    """The manifest holds both, what the first carries to the second, both comparisons, and the hash of every file."""
+    job = Job(TINY_VIDEO, tiny_weights(tmp_path, TINY_VIDEO), tmp_path / "out", ExportOptions(), pictures)
+
+    bundle = export_bundle(job, lambda _: None)
+
+    files = {path.name: path for path in (tmp_path / "out").iterdir()}
+    assert sorted(files) == ["key.onnx", MANIFEST, "warp.onnx", "weights.bin"]
+    assert bundle.hashes == {name: sha256(path) for name, path in files.items() if name != MANIFEST}
+    assert [*bundle.graphs] == ["key", "warp"] == [*bundle.parity]
+    assert bundle.graphs["key"].carry == {"key_sum4": "sum4", "key_sum5": "sum5", "key_reduced": "reduced"}
+    assert [entry["pictures"] for entry in bundle.parity.values()] == [1, 1]
+    assert min(entry["instances"] for entry in bundle.parity.values()) > 5
+    assert sum(files[name].stat().st_size for name in ("key.onnx", "warp.onnx")) < files["weights.bin"].stat().st_size / 4
+    picture = cv2.imread(str(pictures / "noise.png"))
+    settings = StreamSettings(schedule="fixed:2")
+    for backend in ("onnxruntime", "openvino"):
+        with edgeseg.load(tmp_path / "out", backend=backend, threads=1, score_threshold=0.05) as model, Pipeline(model, settings) as stream:
+            results = [stream.step(Frame(picture, index=i)) for i in range(3)]
+        assert [result.step for result in results] == [Step.KEY, Step.WARP, Step.KEY]
+        assert all(len(result.instances) > 5 for result in results)
+
+
+def test_a_warp_graph_that_is_not_the_net_is_refused(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although its key graph is."""
+    real = run.graphs_to_onnx
+
+    def graphs_to_onnx(*args: Any) -> Any:
+        graphs = real(*args)
+        file = args[2] / graphs["warp"].files["fp32"]
+        altered(file, file, "flow_net.pred2.scale.weight", 1.5)
+        return graphs
+
+    monkeypatch.setattr(run, "graphs_to_onnx", graphs_to_onnx)
+    weights = tiny_weights(tmp_path, TINY_VIDEO)
+
+    _require_refused(Job(TINY_VIDEO, weights, tmp_path / "out", ExportOptions(), pictures), ExportError, "does not match the network")
+
+
 def test_the_same_weights_give_the_same_graph(weights: Path, pictures: Path, tmp_path: Path) -> None:
     """Byte for byte, so that a hash tells one model from another; the options make another one."""
     hashes = [
@@ -80,14 +121,15 @@ def test_an_altered_graph_is_refused_and_nothing_is_written(
     weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the tracer got wrong."""
-    real = run.to_onnx
+    real = run.graphs_to_onnx
 
-    def to_onnx(*args: Any) -> Any:
-        graph = real(*args)
-        altered(args[4], args[4], "proto_net.10.weight", 1.01)
-        return graph
+    def graphs_to_onnx(*args: Any) -> Any:
+        graphs = real(*args)
+        file = args[2] / graphs["key"].files["fp32"]
+        altered(file, file, "proto_net.10.weight", 1.01)
+        return graphs
 
-    monkeypatch.setattr(run, "to_onnx", to_onnx)
+    monkeypatch.setattr(run, "graphs_to_onnx", graphs_to_onnx)
 
     _require_refused(_job(weights, pictures, tmp_path / "out"), ExportError, "does not match the network")
 
@@ -95,11 +137,11 @@ def test_an_altered_graph_is_refused_and_nothing_is_written(
 def test_a_disk_that_fills_up_leaves_nothing(weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the graph is being written."""
 
-    def to_onnx(*args: Any) -> NoReturn:
-        args[4].write_bytes(b"half a graph")
+    def graphs_to_onnx(*args: Any) -> NoReturn:
+        (args[2] / "key.onnx").write_bytes(b"half a graph")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(run, "to_onnx", to_onnx)
+    monkeypatch.setattr(run, "graphs_to_onnx", graphs_to_onnx)
 
     _require_refused(_job(weights, pictures, tmp_path / "out"), ExportError, "No space left on device. Nothing was left behind")
 

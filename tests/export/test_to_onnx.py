@@ -25,39 +25,35 @@ from tests.export.tiny import VARIANTS
 Trace = Callable[[str], Traced]
 
 
-def _picture(traced: Traced, name: str) -> AnyArray:
-    pixels = cv2.imread(str(DATA / f"{name}.png"))
-    return traced.input.place(pixels.shape[:2]).apply(pixels, traced.input.dtype)
-
-
-def _rows(outputs: dict[str, AnyArray]) -> AnyArray:
+def _rows(outputs: dict[str, AnyArray], dense: tuple[str, ...]) -> AnyArray:
     """All that is said of each detection, a row each."""
     found = outputs[yolact.SCORES] >= 0
-    columns = [outputs[name][found].reshape(found.sum(), -1) for name in outputs if name != yolact.PROTOTYPES]
+    columns = [outputs[name][found].reshape(found.sum(), -1) for name in outputs if name not in dense]
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_graph_computes_what_the_net_computes(tiny_graph: Trace, variant: str, backend: str) -> None:
-    """Every detection with its box, score, class, coefficients and mask IoU, and the prototypes, on two pictures."""
+    """Every detection with its box, score, class, coefficients and mask IoU, the prototypes and what is carried, on two pictures."""
     traced = tiny_graph(variant)
+    dense = traced.module.dense
     with BACKENDS[backend].open(traced.file, traced.graph, "fp32", 1) as session:
-        for picture in ("astronaut", "coffee"):
-            image = _picture(traced, picture)
-            found = session.run({IMAGE: image})
+        for feeds in traced.feeds(cv2.imread(str(DATA / f"{picture}.png")) for picture in ("astronaut", "coffee")):
+            found = session.run(feeds)
             with torch.inference_mode():
-                tensors = traced.module.module(torch.from_numpy(image))
+                tensors = traced.module.module(*(torch.from_numpy(feeds[name]) for name in traced.module.inputs))
             wanted = {name: tensor.numpy() for name, tensor in zip(traced.module.outputs, tensors, strict=True)}
 
-            assert len(_rows(wanted)) > 5
-            np.testing.assert_allclose(_rows(found), _rows(wanted), rtol=1e-3, atol=1e-4)
-            np.testing.assert_allclose(found[yolact.PROTOTYPES], wanted[yolact.PROTOTYPES], rtol=1e-3, atol=1e-4)
+            assert len(_rows(wanted, dense)) > 5
+            np.testing.assert_allclose(_rows(found, dense), _rows(wanted, dense), rtol=1e-3, atol=1e-4)
+            for name in dense:
+                np.testing.assert_allclose(found[name], wanted[name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_graph_is_standard_and_static(tiny_graph: Trace, variant: str) -> None:
-    """One opset of the standard domain, no function, no sub-graph, no external data, and every shape a number."""
+    """One opset of the standard domain, no function, no sub-graph, no external data, no notes on sources, and every shape a number."""
     traced = tiny_graph(variant)
     model = onnx.load(traced.file)
     onnx.checker.check_model(model, full_check=True)
@@ -66,7 +62,8 @@ def test_the_graph_is_standard_and_static(tiny_graph: Trace, variant: str) -> No
     assert {node.domain for node in model.graph.node} == {""}
     assert not model.functions
     assert not any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute)
-    assert [path.name for path in traced.file.parent.iterdir()] == ["key.onnx"]
+    assert sorted(path.stem for path in traced.file.parent.iterdir()) == sorted(traced.modules)
+    assert b".py" not in traced.file.read_bytes()
     for value in (*model.graph.input, *model.graph.output):
         assert all(side.HasField("dim_value") for side in value.type.tensor_type.shape.dim), value.name
 
@@ -103,6 +100,35 @@ def test_the_options_and_the_net_decide_inputs_and_outputs(tiny_graph: Trace) ->
     assert str(specs["plus"].outputs[-1]) == "mask_iou: float32 [100]"
 
 
+def test_the_graph_for_warped_frames_takes_what_key_frames_carry(tiny_graph: Trace) -> None:
+    """The maps of P4 and P5 and the reduced lateral, in the dtypes and shapes in which the key graph gives them, and nothing more."""
+    key, warp = tiny_graph("video"), tiny_graph("warp")
+
+    assert warp.graph.carry == {}
+    assert key.graph.carry == {"key_sum4": "sum4", "key_sum5": "sum5", "key_reduced": "reduced"}
+    assert [str(spec) for spec in warp.graph.inputs] == [
+        "image: float32 [1, 96, 96, 3]",
+        "key_sum4: float32 [1, 16, 6, 6]",
+        "key_sum5: float32 [1, 16, 3, 3]",
+        "key_reduced: float32 [1, 8, 12, 12]",
+    ]
+    assert [str(spec).split(": ")[1] for spec in key.graph.outputs[-3:]] == [str(spec).split(": ")[1] for spec in warp.graph.inputs[1:]]
+    assert warp.graph.outputs == key.graph.outputs[:-3]
+
+
+def test_no_graph_holds_what_it_does_not_need(tiny_graph: Trace) -> None:
+    """Key frames know no flow net; warped frames no trunk behind C3 and no laterals of C4 and C5; neither the training's branch."""
+    weights = {name: [tensor.name for tensor in onnx.load(tiny_graph(name).file).graph.initializer] for name in ("video", "warp")}
+
+    def holds(variant: str, part: str) -> bool:
+        return any(name.startswith(f"net.{part}.") for name in weights[variant])
+
+    parts = ("backbone.layers.1", "backbone.layers.2", "fpn.lat_layers.0", "fpn.lat_layers.2", "flow_net_pre_convs", "flow_net", "spa")
+    assert [part for part in parts if holds("video", part)] == [*parts[:5]]
+    assert [part for part in parts if holds("warp", part)] == [parts[0], *parts[3:]]
+    assert not any(holds(variant, "semantic_seg_conv") for variant in weights)
+
+
 class _Impossible(nn.Module):
     """What it computes depends on the picture's content."""
 
@@ -113,4 +139,4 @@ class _Impossible(nn.Module):
 def test_a_net_that_cannot_be_traced_is_an_export_error(tmp_path: Path) -> None:
     """With the exporter's reason, and nothing on the screen."""
     with pytest.raises(ExportError, match="cannot be expressed in standard ONNX operators"):
-        to_onnx(_Impossible(), torch.zeros(1, 4, 4, 3), IMAGE, ("found",), tmp_path / "key.onnx")
+        to_onnx(_Impossible(), {IMAGE: torch.zeros(1, 4, 4, 3)}, ("found",), tmp_path / "key.onnx")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from edgeseg.families.base import KEY, WARP
 from edgeseg.types import Label
-from export.nets.config import BackboneSpec
+from export.nets.config import BackboneSpec, FlowSpec
 from export.recipes.base import ExportOptions
 from export.recipes.yolact import YolactRecipe
 from tests.fill_weights import fill_state_dict
@@ -38,13 +40,18 @@ TINY_PLUS = YolactRecipe(
     mask_iou=True,
 )
 """Deformable convolutions and the MaskIoU net, which needs 249 pixels."""
+TINY_VIDEO = replace(TINY, name="tiny_video", flow=FlowSpec(encode_channels=8))
+TINY_VIDEO_MINIMAL = replace(TINY, name="tiny_video_minimal", flow=FlowSpec(encode_channels=8, spa=False))
 VARIANTS = {
-    "plain": (TINY, ExportOptions()),
-    "float32": (TINY, ExportOptions(input_dtype="float32")),
-    "cross_class": (TINY, ExportOptions(cross_class_nms=True)),
-    "plus": (TINY_PLUS, ExportOptions()),
+    "plain": (TINY, ExportOptions(), KEY),
+    "float32": (TINY, ExportOptions(input_dtype="float32"), KEY),
+    "cross_class": (TINY, ExportOptions(cross_class_nms=True), KEY),
+    "plus": (TINY_PLUS, ExportOptions(), KEY),
+    "video": (TINY_VIDEO, ExportOptions(), KEY),
+    "warp": (TINY_VIDEO, ExportOptions(input_dtype="float32"), WARP),
+    "warp_minimal": (TINY_VIDEO_MINIMAL, ExportOptions(), WARP),
 }
-"""Recipes with the options to export them by."""
+"""Recipes with the options to export them by, and which of their graphs is meant."""
 
 
 def filled(recipe: YolactRecipe) -> nn.Module:

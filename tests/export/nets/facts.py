@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeseg.types import U8Array
 from export.nets.yolact import Yolact
 from export.recipes import RECIPES
 from export.recipes.base import Recipe
@@ -46,6 +47,17 @@ def golden(name: str, picture: str) -> dict[str, Any]:
     return json.loads((DATA / f"{name}__{picture}.json").read_text())
 
 
+def video_golden(name: str) -> dict[str, Any]:
+    """What the original code computed for a video configuration on the frames of `video_frame`; 0 and 5 are key frames."""
+    return json.loads(gzip.decompress((DATA / f"{name}__astronaut_pan.json.gz").read_bytes()))
+
+
+def video_frame(index: int) -> U8Array:
+    """Frame ``index`` of a clip in which the camera turns, uint8 (448, 448, 3) BGR."""
+    y, x = 4 * index, 6 * index
+    return np.ascontiguousarray(cv2.imread(str(DATA / "astronaut.png"))[y : y + 448, x : x + 448])
+
+
 def filled_net(recipe: YolactRecipe) -> Yolact:
     """The evaluation-mode net of an official configuration with the filler weights."""
     with torch.device("meta"):
@@ -55,6 +67,19 @@ def filled_net(recipe: YolactRecipe) -> Yolact:
 
 
 def resized_picture(picture: str, size: int) -> Tensor:
-    """float32 (1, size, size, 3) BGR, resized in float as the original code does."""
-    pixels = cv2.imread(str(DATA / f"{picture}.png")).astype(np.float32)
-    return torch.from_numpy(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)).unsqueeze(0)
+    """A picture of the test data as the original code resizes it, float32 (1, size, size, 3) BGR."""
+    return resized(cv2.imread(str(DATA / f"{picture}.png")), size)
+
+
+def resized(pixels: U8Array, size: int) -> Tensor:
+    """float32 (1, size, size, 3), resized in float as the original code does."""
+    resized = cv2.resize(pixels.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(resized).unsqueeze(0)
+
+
+def error_in_std(expected: Mapping[str, Any], actual: Tensor) -> float:
+    """The largest difference from a golden tensor's samples, over that tensor's standard deviation; infinite where the shape differs."""
+    if list(actual.shape) != expected["shape"]:
+        return float("inf")
+    samples = actual.flatten()[expected["idx"]].double().numpy()
+    return float(np.abs(samples - expected["val"]).max() / expected["std"])
