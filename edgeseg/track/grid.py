@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -56,6 +57,11 @@ class View:
         left, right = _span(x1 * columns / width - margin, x2 * columns / width + margin, columns)
         top, bottom = _span(y1 * rows / height - margin, y2 * rows / height + margin, rows)
         return slice(top, bottom), slice(left, right)
+
+    @cached_property
+    def places(self) -> F32Array:
+        """float32 (h * w, 2): x and y of each cell's middle."""
+        return np.stack([self.x.ravel(), self.y.ravel()], axis=1)
 
     def draw(self, masks: Masks, boxes: F32Array) -> F32Array:
         """Which cells belong to each mask of this frame: float32 (N, h * w), 0 or 1."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.masks import SoftMask, SoftMasks, grid_mask
+from edgeseg.masks import SoftMasks, grid_mask
 from edgeseg.track.grid import View, Window
-from edgeseg.types import F32Array, Masks
+from edgeseg.types import F32Array, Instances, Masks
 
 _VELOCITY_MEMORY = np.float32(0.6)
 _LOOK_MEMORY = np.float32(0.8)
@@ -23,6 +23,7 @@ class Track:
     track_id: int
     class_id: int
     score: float
+    """As last shown."""
     box: F32Array
     """float32 (4,)."""
     mask: Masks | None
@@ -36,9 +37,15 @@ class Track:
     unseen: int = 0
     """Frames since a graph found it."""
 
+    @classmethod
+    def begin(cls, track_id: int, found: Instances, n: int, look: F32Array) -> Track:
+        """The track that instance ``n`` begins."""
+        mask = found.masks.select(np.array([n]))
+        return cls(track_id, int(found.classes[n]), float(found.scores[n]), found.boxes[n], mask, look, np.zeros(2, np.float32))
+
     def see(self, box: F32Array, mask: Masks) -> None:
         """Take its place in a frame."""
-        moved = ((box[:2] + box[2:]) - (self.box[:2] + self.box[2:])) / 2
+        moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
         self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * moved).astype(np.float32)
         self.box, self.mask = box, mask
 
@@ -47,14 +54,11 @@ class Track:
         self.score, self.hits, self.unseen = score, self.hits + 1, 0
         if look.any():
             blend = _LOOK_MEMORY * self.look + (1 - _LOOK_MEMORY) * look
-            self.look = (blend / max(float(np.linalg.norm(blend)), 1e-6)).astype(np.float32)
+            self.look = (blend / np.linalg.norm(blend)).astype(np.float32)
 
-    def lose(self) -> None:
-        """It is out of sight: its place is guessed from now on."""
+    def hide(self) -> None:
+        """It is out of sight; its place is guessed."""
         self.mask = None
-
-    def drift(self) -> None:
-        """Move on unseen for one frame."""
         self.box = self.box + np.tile(self.velocity, 2)
         self.velocity = self.velocity * _DAMPING
 
@@ -65,39 +69,34 @@ class Expected:
 
     box: F32Array
     """float32 (4,)."""
-    window: Window | None
-    """The part of the grid that ``values`` covers; None for a track out of sight."""
+    window: Window
+    """The part of the grid that ``values`` covers."""
     values: F32Array | None
-    """float32 (h, w): its mask, moved to this frame."""
+    """float32 (h, w) in 0..1: its mask, moved to this frame; None for a track out of sight."""
 
     def mask(self, view: View) -> SoftMasks:
-        """The moved mask as a mask of this frame. Only where there is one."""
-        if self.window is None or self.values is None:
-            raise ValueError("a track out of sight has no mask")
+        """The moved mask as a mask of this frame; empty for a track out of sight."""
         rows, columns = self.window
-        soft: SoftMask = grid_mask(self.values, (columns.start, rows.start), view.hw, view.image_hw)
-        return SoftMasks((soft,), view.image_hw)
+        values = np.zeros((0, 0), np.float32) if self.values is None else self.values
+        return SoftMasks((grid_mask(values, (columns.start, rows.start), view.hw, view.image_hw),), view.image_hw)
 
 
 def expect(track: Track, view: View) -> Expected:
     """A track's box and mask, moved along the flow, or without flow by its velocity."""
-    if track.mask is None:
-        return Expected(track.box + np.tile(track.velocity, 2), None, None)
-    step = view.drift(track.box) if view.has_flow else track.velocity
+    hidden = track.mask is None or not view.has_flow
+    step = track.velocity if hidden else view.drift(track.box)
     box = track.box + np.tile(step, 2)
     window = view.window(box)
-    x, y = view.x[window], view.y[window]
-    if view.has_flow:
-        values = track.mask.at(0, x + view.back[window][..., 0], y + view.back[window][..., 1])
-    else:
-        values = track.mask.at(0, x - step[0], y - step[1])
-    return Expected(box, window, values)
+    if track.mask is None:
+        return Expected(box, window, None)
+    back = view.back[window] if view.has_flow else -step[None, None]
+    return Expected(box, window, track.mask.at(0, view.x[window] + back[..., 0], view.y[window] + back[..., 1]))
 
 
 def draw(expected: list[Expected], view: View) -> F32Array:
     """The cells of each expected mask: float32 (T, h * w), 0 or 1."""
     drawn = np.zeros((len(expected), *view.hw), np.float32)
     for place, one in zip(drawn, expected, strict=True):
-        if one.window is not None and one.values is not None:
+        if one.values is not None:
             place[one.window] = one.values > 0.5
     return drawn.reshape(len(expected), view.x.size)

@@ -1,4 +1,4 @@
-"""Gives instances ids that stay with objects, and smooths their masks."""
+"""Gives instances ids that stay with objects, and makes their masks steady."""
 
 from __future__ import annotations
 
@@ -6,38 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeseg.masks import SoftMasks
 from edgeseg.motion import Motion
-from edgeseg.track import affinity
-from edgeseg.track.appearance import BINS, colour_bins, look
-from edgeseg.track.assignment import assign, load_solver
-from edgeseg.track.grid import View
-from edgeseg.track.memory import Expected, Track, draw, expect
+from edgeseg.track.assignment import load_solver
+from edgeseg.track.comparison import Comparison
+from edgeseg.track.matching import mask_iou, match
+from edgeseg.track.memory import Track
 from edgeseg.track.settings import TrackerSettings
-from edgeseg.track.smoothing import smoothed
-from edgeseg.types import F32Array, Frame, Instances
+from edgeseg.track.smoothing import averaged, with_coasting
+from edgeseg.types import Frame, I64Array, Instances
 
 MEMORY_MAX = 200
 """Tracks kept; past it those that were out of sight longest are forgotten."""
-_REACH = 1.0
-"""How far from where it was expected a track may come back, in extents of its box, when it was just lost."""
-_REACH_GROWTH = 0.05
-"""What every further frame adds to it."""
-_MIN_SIZE_RATIO = 0.5
 
 
 class Tracker:
     """Ids for the instances of one stream. Call `update` or `follow` once for every frame, in order.
 
     An id belongs to one object and one class; no two instances of a frame share one, and none is given twice, also
-    not after `reset`. An instance that belongs to no track and scores below ``settings.start_score`` keeps the id -1.
-
-    Association goes in three passes over costs of mask overlap along the flow, colours and place: strong instances,
-    weak ones (after ByteTrack, arXiv 2110.06864), then tracks out of sight, by colours and expected place.
+    not after `reset`. An instance has the id -1 as long as it belongs to no track and does not begin one: because it
+    scores below ``settings.start_score``, or because it lies on an object that has an id already.
 
     Args:
         settings: when tracks begin, go on and end.
-        smooth: also smooth masks and scores in time, and show tracks for a few frames where the graph misses them.
+        smooth: also make results steady: average masks and scores in time, and show tracks for a few frames where the
+            graph misses them. Needs masks of the kind `SoftMasks`; others stay as they are.
 
     Raises:
         MissingDependencyError: SciPy is not installed.
@@ -51,7 +43,7 @@ class Tracker:
         self._tracks: list[Track] = []
 
     def reset(self) -> None:
-        """Forget all tracks: the picture has another size now, or another scene. Ids go on from where they were."""
+        """Forget all tracks: the picture has another size now. Ids go on from where they were."""
         self._tracks = []
 
     def update(self, frame: Frame, found: Instances, motion: Motion | None) -> Instances:
@@ -64,30 +56,22 @@ class Tracker:
 
         Returns:
             The same instances in the same order with ids. With ``smooth``, masks and scores are averaged along the
-            flow, instances that the graph missed are added, and all are sorted by score again.
+            flow, tracks that the graph missed are added, and all are sorted by score again.
         """
-        view = View.of(frame.image_hw, motion)
-        bins = colour_bins(frame.pixels, view.hw)
-        drawn = view.draw(found.masks, found.boxes)
-        looks = np.array([look(bins, cells) for cells in drawn], np.float32).reshape(len(found), BINS)
-        expected = [expect(track, view) for track in self._tracks]
-        pairs = self._pair(found, drawn, looks, expected, draw(expected, view))
+        compared = Comparison.of(frame, found, motion, self._tracks)
+        pairs = self._match(compared, found)
+        result = averaged(found, self._tracks, pairs, compared) if self.smooth else found
         ids = np.full(len(found), -1, np.int64)
-        result = found
-        if self.smooth:
-            result = self._smooth(found, pairs, view)
         for t, n in pairs.items():
-            track = self._tracks[t]
-            ids[n] = track.track_id
-            track.see(found.boxes[n], result.masks.select(np.array([n])))
-            track.confirm(float(found.scores[n]), looks[n])
-        for t, track in enumerate(self._tracks):
-            if t not in pairs:
-                self._miss(track, expected[t], view)
-        for n in np.flatnonzero((ids < 0) & (found.scores >= self.settings.start_score)).tolist():
-            ids[n] = self._begin(found, n, looks[n])
+            ids[n] = self._tracks[t].track_id
+            self._tracks[t].see(found.boxes[n], result.masks.select(np.array([n])))
+            self._tracks[t].confirm(float(result.scores[n]), compared.found.looks[n])
+        held = [t for t in range(len(self._tracks)) if t not in pairs and self._hold(t, compared)]
+        coasting = [self._tracks[t] for t in held]
+        self._begin(result, ids, held, compared)
         self._forget()
-        return replace(result, track_ids=ids)
+        result = replace(result, track_ids=ids)
+        return with_coasting(result, coasting, self.settings.strong_score) if self.smooth else result
 
     def follow(self, frame: Frame, found: Instances, motion: Motion | None) -> Instances:  # noqa: ARG002
         """Take the instances of a frame that no graph ran on: rows that were propagated and carry their ids.
@@ -102,75 +86,40 @@ class Tracker:
             track.unseen += 1
             n = rows.get(track.track_id)
             if n is None:
-                track.lose()
-                track.drift()
+                track.hide()
             else:
                 track.see(found.boxes[n], found.masks.select(np.array([n])))
         self._forget()
         return found
 
-    def _pair(
-        self, found: Instances, drawn: F32Array, looks: F32Array, expected: list[Expected], expected_drawn: F32Array
-    ) -> dict[int, int]:
-        """Which track (its place in the list) goes on in which row."""
-        if not self._tracks or not len(found):
-            return {}
-        boxes = np.array([one.box for one in expected], np.float32)
-        same = np.array([track.class_id for track in self._tracks])[:, None] == found.classes[None]
-        likeness = np.array([track.look for track in self._tracks]) @ looks.T
-        apart = affinity.distance(boxes, found.boxes)
-        overlap = affinity.mask_iou(expected_drawn, drawn)
-        near_costs = 1 - overlap + 0.5 * (1 - likeness) + 0.2 * apart
-        near = same & (overlap >= self.settings.min_overlap)
-        unseen = np.array([track.unseen for track in self._tracks])
-        reach = _REACH + _REACH_GROWTH * unseen
-        back = same & (likeness >= self.settings.min_likeness) & (apart <= reach[:, None])
-        back &= affinity.size_ratio(boxes, found.boxes) >= _MIN_SIZE_RATIO
-        back_costs = 1 - likeness + 0.2 * apart
+    def _match(self, compared: Comparison, found: Instances) -> dict[int, int]:
+        unseen = np.array([track.unseen for track in self._tracks], np.int64)
         strong = found.scores >= self.settings.strong_score
-        pairs: dict[int, int] = {}
-        for costs, allowed in ((near_costs, near & strong), (near_costs, near), (back_costs, back & strong)):
-            free = allowed.copy()
-            free[list(pairs)] = False
-            free[:, list(pairs.values())] = False
-            pairs.update(assign(np.where(free, costs, np.inf).astype(np.float32), self._solver))
-        return pairs
+        return match(compared.fit, unseen, strong, self.settings, self._solver)
 
-    def _smooth(self, found: Instances, pairs: dict[int, int], view: View) -> Instances:
-        if not isinstance(found.masks, SoftMasks):
-            return found
-        masks = list(found.masks.masks)
-        for t, n in pairs.items():
-            old = self._tracks[t].mask
-            if old is not None and view.has_flow:
-                masks[n] = smoothed(masks[n], old, view)
-        return replace(found, masks=SoftMasks(tuple(masks), found.image_hw))
-
-    def _miss(self, track: Track, expected: Expected, view: View) -> None:
+    def _hold(self, t: int, compared: Comparison) -> bool:
+        """Move a track that was not found on; whether it keeps its place where the flow took it."""
+        track, expected = self._tracks[t], compared.expected[t]
         track.unseen += 1
-        if expected.values is not None and track.unseen <= self.settings.coast_frames:
-            track.see(expected.box, expected.mask(view))
-        else:
-            track.lose()
-            track.drift()
+        if track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings.min_likeness):
+            track.hide()
+            return False
+        track.see(expected.box, expected.mask(compared.view))
+        return True
 
-    def _begin(self, found: Instances, n: int, colours: F32Array) -> int:
-        track_id = self._next_id
-        self._next_id += 1
-        self._tracks.append(
-            Track(
-                track_id,
-                int(found.classes[n]),
-                float(found.scores[n]),
-                found.boxes[n],
-                found.masks.select(np.array([n])),
-                colours,
-                np.zeros(2, np.float32),
-            )
-        )
-        return track_id
+    def _begin(self, found: Instances, ids: I64Array, held: list[int], compared: Comparison) -> None:
+        """Begin tracks with the instances that are strong enough and do not lie on an object that has an id; fills in ``ids``."""
+        drawn = compared.found.drawn
+        taken = np.concatenate([drawn[ids >= 0], compared.tracks.drawn[held]])
+        for n in np.flatnonzero((ids < 0) & (found.scores >= self.settings.start_score)).tolist():
+            if len(taken) and mask_iou(taken, drawn[n : n + 1]).max() >= self.settings.same_place:
+                continue
+            ids[n], self._next_id = self._next_id, self._next_id + 1
+            self._tracks.append(Track.begin(int(ids[n]), found, n, compared.found.looks[n]))
+            taken = np.concatenate([taken, drawn[n : n + 1]])
 
     def _forget(self) -> None:
+        """Drop what was out of sight for too long."""
         self._tracks = [track for track in self._tracks if track.unseen <= self.settings.max_age_frames]
         if len(self._tracks) > MEMORY_MAX:
             self._tracks = sorted(self._tracks, key=lambda track: track.unseen)[:MEMORY_MAX]
