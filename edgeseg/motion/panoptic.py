@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeseg.motion.sampling import places
+from edgeseg.motion.flows import places
 from edgeseg.motion.trail import Trail
 from edgeseg.opencv import opencv
 from edgeseg.types import I32Array, Panoptic

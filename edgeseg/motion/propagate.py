@@ -4,64 +4,49 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.masks import SoftMask, SoftMasks, grid_mask
-from edgeseg.motion.sampling import cells, places
+from edgeseg.masks import SoftMasks
+from edgeseg.motion.align import Alignment
+from edgeseg.motion.outline import Outlines
 from edgeseg.motion.trail import Trail
-from edgeseg.opencv import opencv
 from edgeseg.types import F32Array, Instances
 
 DECAY = 0.99
 """What a score keeps per frame."""
+LOST = 0.3
+"""Explained part of a mask below which its object is taken to be gone."""
 
 
 def propagate(found: Instances, trail: Trail, score_threshold: float = 0.0) -> Instances:
     """The instances of the anchor frame as they are in the newest frame."""
     if len(trail) == 0 or len(found) == 0:
         return found
-    moved = [_moved(found, i, trail) for i in range(len(found))]
-    scores = found.scores * np.float32(DECAY ** len(trail)) * np.array([kept for _, _, kept in moved], np.float32)
-    rows = np.flatnonzero((scores > score_threshold) & np.array([kept > 0 for _, _, kept in moved]))
+    if trail.lost:
+        return found.select(np.zeros(0, np.intp))
+    alignment, whole = trail.align(found), trail.whole
+    posed = Outlines.of(found, alignment, whole.newer, whole.older)
+    outlines = posed.visible(found)
+    explained = posed.explained()
+    factor = np.where(explained < LOST, 0, explained) * np.float32(DECAY ** len(trail))
+    boxes = _boxes(found, alignment, outlines)
+    scores = (found.scores * factor).astype(np.float32)
+    in_picture = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    rows = np.flatnonzero((scores > score_threshold) & in_picture)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     return Instances(
-        boxes=np.array([moved[i][1] for i in rows], np.float32).reshape(len(rows), 4),
+        boxes=boxes[rows],
         scores=scores[rows],
         classes=found.classes[rows],
-        masks=SoftMasks(tuple(moved[i][0] for i in rows), found.image_hw),
+        masks=SoftMasks(tuple(outlines.mask(i) for i in rows.tolist()), found.image_hw),
         track_ids=found.track_ids[rows],
         image_hw=found.image_hw,
-        mask_scores=None if found.mask_scores is None else found.mask_scores[rows] * (scores[rows] / found.scores[rows]),
+        mask_scores=None if found.mask_scores is None else (found.mask_scores * factor).astype(np.float32)[rows],
     )
 
 
-def _moved(found: Instances, i: int, trail: Trail) -> tuple[SoftMask, F32Array, float]:
-    cv2 = opencv()
+def _boxes(found: Instances, alignment: Alignment, outlines: Outlines) -> F32Array:
+    """float32 (N, 4): boxes whose edges moved as those of their masks did; zero where nothing is left of a mask."""
     height, width = found.image_hw
-    backward = trail.backward
-    rows, columns = backward.shape[:2]
-    unit_x, unit_y = width / columns, height / rows
-    unit = np.array([unit_x, unit_y], np.float32)
-    empty = grid_mask(np.zeros((0, 0), np.float32), (0, 0), (rows, columns), found.image_hw), np.zeros(4, np.float32), 0.0
-    x1, y1, x2, y2 = found.boxes[i].tolist()
-    low = (x1 / unit_x - 1.5, y1 / unit_y - 1.5)
-    high = (x2 / unit_x + 0.5, y2 / unit_y + 0.5)
-    at = places(backward)
-    hits = cv2.inRange(at, low, high)
-    left, top, w, h = cv2.boundingRect(hits)
-    if not w:
-        return empty
-    window = slice(top, top + h), slice(left, left + w)
-    point = (at[window] + np.float32(0.5)) * unit
-    values = found.masks.at(i, np.ascontiguousarray(point[..., 0]), np.ascontiguousarray(point[..., 1]))
-    inside = values > 0.5
-    kept = inside & trail.reliable[window]
-    if not kept.any():
-        return empty
-    solid = cv2.morphologyEx(kept.view(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).view(bool)
-    values[inside & ~solid] = 0
-    here = cells((rows, columns))[window][kept]
-    step = np.median(here - at[window][kept], axis=0) * unit
-    box = found.boxes[i] + np.tile(step, 2)
-    box = np.clip(box, 0, [width, height, width, height]).astype(np.float32)
-    if box[0] >= box[2] or box[1] >= box[3]:
-        return empty
-    return grid_mask(values, (left, top), (rows, columns), found.image_hw), box, float(kept.sum() / inside.sum())
+    extents = outlines.extents
+    boxes: F32Array = np.clip(found.boxes + extents - alignment.extents, 0, [width, height, width, height]).astype(np.float32)
+    boxes[extents[:, 0] >= extents[:, 2]] = 0
+    return boxes

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from edgeseg.motion.align import Alignment
+from edgeseg.motion.base import Motion
+from edgeseg.types import BoolArray, F32Array, Instances
 
-from edgeseg.motion.base import Motion, mean_shift
-from edgeseg.motion.sampling import composed, explained, returns
-from edgeseg.types import BoolArray, F32Array, SizeHW, U8Array
+WAITING_MAX = 8
+"""Motions kept until instances are moved along them; of more, neighbours are joined."""
 
 
 class Trail:
-    """Motions composed since the anchor. An empty trail means the anchor itself; it has no grid.
+    """Motions composed since the anchor. An empty trail means the anchor itself; it has no flow.
 
-    It keeps the anchor's small picture, the last motion and one flow, however long it gets. What only some users need
-    is computed when they ask.
+    Its size is bounded, however long it gets. What only some users need is computed when they ask.
     """
 
     def __init__(self) -> None:
         self._count = 0
-        self._anchor: U8Array | None = None
-        self._newest: Motion | None = None
-        self._backward: F32Array | None = None
-        self._reliable: BoolArray | None = None
-        self._unexplained: float | None = None
+        self._lost = False
+        self._whole: Motion | None = None
+        self._waiting: list[Motion] = []
+        self._alignment: Alignment | None = None
 
     def __len__(self) -> int:
         """Frames since the anchor."""
@@ -32,63 +31,70 @@ class Trail:
         return f"Trail(frames={self._count})"
 
     def add(self, motion: Motion) -> None:
-        """Go one frame on. A picture of another size cannot follow: begin another trail there.
+        """Go one frame on. Frames of another size cannot follow: begin another trail there.
 
         Raises:
-            ValueError: the motion is on another grid than those before.
+            ValueError: the motion is between frames of another size.
         """
-        if self._backward is None:
-            self._anchor, self._backward = motion.older, motion.backward
-        elif self._backward.shape != motion.backward.shape:
-            raise ValueError(f"a trail on a grid of {self._backward.shape[:2]} cells cannot go on with one of {motion.backward.shape[:2]}")
-        else:
-            self._backward = composed(motion.backward, self._backward)
-        self._newest = motion
+        if self._whole is not None and self._whole.image_hw != motion.image_hw:
+            raise ValueError(f"a trail through frames of {self._whole.image_hw} cannot go on with {motion.image_hw}")
+        self._whole = motion if self._whole is None else self._whole.then(motion)
         self._count += 1
-        self._reliable = self._unexplained = None
+        self._lost = (self._lost or motion.cut) and self._whole.cut
+        self._waiting.append(motion)
+        if len(self._waiting) > WAITING_MAX:
+            self._waiting = [*_joined(self._waiting[:-1]), motion]
 
     @property
-    def image_hw(self) -> SizeHW:
-        """(height, width) of the frames in pixels."""
-        return self._last.image_hw
+    def whole(self) -> Motion:
+        """From the anchor to the newest frame.
+
+        Raises:
+            ValueError: the trail is empty.
+        """
+        if self._whole is None:
+            raise ValueError("an empty trail has no motion")
+        return self._whole
 
     @property
     def backward(self) -> F32Array:
         """float32 (h, w, 2): for each cell of the newest frame the displacement, x and y in cells, to its place in the anchor."""
-        if self._backward is None:
-            raise ValueError("an empty trail has no flow")
-        return self._backward
+        return self.whole.backward
 
     @property
     def reliable(self) -> BoolArray:
-        """bool (h, w): cells of the newest frame that the anchor shows too, at the place that ``backward`` says."""
-        if self._reliable is None:
-            last = self._last
-            self._reliable = returns(self.backward, last.flow(self._older, last.newer))
-        return self._reliable
+        """bool (h, w): cells of the newest frame that the anchor shows too: the way there along ``backward``, and back, returns."""
+        return self.whole.consistent
+
+    @property
+    def lost(self) -> bool:
+        """Whether the newest frame shows another scene than the anchor: there was a cut, and no return since."""
+        return self._lost
 
     @property
     def shift(self) -> float:
         """Mean displacement since the anchor over the shorter side; 0 for the anchor itself."""
-        return 0.0 if self._backward is None else mean_shift(self._backward)
+        return 0.0 if self._whole is None else self._whole.shift
 
     @property
     def unexplained(self) -> float:
-        """Part of the newest picture, 0..1, that the anchor does not show where the flow says."""
-        if self._anchor is None:
-            return 0.0
-        if self._unexplained is None:
-            self._unexplained = float(1 - np.mean(explained(self._last.newer, self._anchor, self.backward)))
-        return self._unexplained
+        """Part of the newest picture, 0..1, that the anchor does not show where the flow leads; 0 for the anchor itself."""
+        return 0.0 if self._whole is None else self._whole.unexplained
 
-    @property
-    def _older(self) -> U8Array:
-        if self._anchor is None:
-            raise ValueError("an empty trail has no motion")
-        return self._anchor
+    def align(self, found: Instances) -> Alignment:
+        """Where the anchor's instances are in the newest frame.
 
-    @property
-    def _last(self) -> Motion:
-        if self._newest is None:
-            raise ValueError("an empty trail has no motion")
-        return self._newest
+        They are followed frame by frame from where this was last asked, so asking in every frame costs one step each.
+        """
+        if self._alignment is None or self._alignment.found is not found:
+            fresh = self._waiting if self._alignment is None else [self.whole]
+            self._alignment, self._waiting = Alignment(found, self.whole.older), fresh
+        for motion in self._waiting:
+            self._alignment.advance(motion)
+        self._waiting = []
+        return self._alignment
+
+
+def _joined(motions: list[Motion]) -> list[Motion]:
+    """Half as many motions over the same frames; their number is even."""
+    return [first.then(second) for first, second in zip(motions[::2], motions[1::2], strict=True)]

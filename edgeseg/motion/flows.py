@@ -9,13 +9,13 @@ import numpy as np
 from edgeseg.opencv import opencv
 from edgeseg.types import AnyArray, BoolArray, F32Array, SizeHW, U8Array
 
-TOLERANCE_CELLS = 1.0
+RETURN_CELLS = 1.0
 """How far, in cells, the way there and back may miss its start."""
-TOLERANCE_GREY = 14
-"""How much, in grey levels, a cell may differ from the one it came from."""
+SAME_GREY = 10
+"""How much, in grey levels, a cell may differ from what it was: sensor noise stays far below on a reduced grid."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def cells(grid_hw: SizeHW) -> F32Array:
     """float32 (h, w, 2), read-only: x and y of each cell."""
     rows, columns = grid_hw
@@ -26,8 +26,7 @@ def cells(grid_hw: SizeHW) -> F32Array:
 
 def places(flow: F32Array) -> F32Array:
     """float32 (h, w, 2): where a flow leads each cell, x and y in cells."""
-    rows, columns = flow.shape[:2]
-    at: F32Array = opencv().add(flow, cells((rows, columns)))
+    at: F32Array = opencv().add(flow, cells((flow.shape[0], flow.shape[1])))
     return at
 
 
@@ -44,19 +43,19 @@ def composed(first: F32Array, second: F32Array) -> F32Array:
     return whole
 
 
-def inside(at: F32Array, grid_hw: SizeHW) -> U8Array:
-    """uint8 (h, w), 255 where a place lies on the grid, up to half a cell beyond its outermost middles."""
-    rows, columns = grid_hw
+def inside(at: F32Array) -> BoolArray:
+    """bool (h, w): which places float32 (h, w, 2) lie on the grid of h x w cells, the outermost cells' far halves included."""
+    rows, columns = at.shape[:2]
     found: U8Array = opencv().inRange(at, (-0.5, -0.5), (columns - 0.5, rows - 0.5))
-    return found
+    return found.view(bool)
 
 
 def returns(there: F32Array, back: F32Array) -> BoolArray:
     """bool (h, w): the cells that ``there`` and then ``back`` lead to where they started, on a way that stays on the grid."""
     at = places(there)
     miss = opencv().add(there, look_up(back, at))
-    near = np.hypot(miss[..., 0], miss[..., 1]) <= TOLERANCE_CELLS
-    return np.asarray(near & inside(at, (there.shape[0], there.shape[1])).view(bool))
+    squared = miss[..., 0] ** 2 + miss[..., 1] ** 2
+    return np.asarray((squared <= RETURN_CELLS**2) & inside(at))
 
 
 def explained(newer: U8Array, older: U8Array, backward: F32Array) -> BoolArray:
@@ -64,4 +63,9 @@ def explained(newer: U8Array, older: U8Array, backward: F32Array) -> BoolArray:
     cv2 = opencv()
     at = places(backward)
     difference = cv2.blur(cv2.absdiff(newer, look_up(older, at)), (3, 3))
-    return np.asarray((difference <= TOLERANCE_GREY) & inside(at, (newer.shape[0], newer.shape[1])).view(bool))
+    return np.asarray((difference <= SAME_GREY) & inside(at))
+
+
+def mean_length(flow: F32Array) -> float:
+    """Mean length of the displacements, in cells."""
+    return float(opencv().mean(opencv().magnitude(flow[..., 0], flow[..., 1]))[0])
