@@ -28,9 +28,13 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md",
 # Commands of the docs that no test runs, each with the words that must stand beside it in the text.
 NOT_RUN = {
     "edgeseg run r50 0 --show": "needs a camera and a display",
-    "python -m export.training --out demo.pth": "takes about an hour",
-    "edgeseg export yolact_demo --weights demo.pth --out edgeseg/data/demo": "needs the weights that training wrote",
+    "python -m export.training --out image.pth": "Each takes ten minutes to an hour",
+    "python -m export.training --stage flow --from image.pth --out flow.pth": "Each takes ten minutes to an hour",
+    "python -m export.training --stage video --from flow.pth --out demo.pth": "Each takes ten minutes to an hour",
+    "edgeseg export yolact_demo_video --weights demo.pth --out edgeseg/data/demo": "needs the weights that training wrote",
     "python -m benchmarks.demo_accuracy": "takes a minute",
+    "python -m benchmarks.video_accuracy --out benchmarks/results/video_accuracy.json": "the second half an hour",
+    "python -m benchmarks.plot_video benchmarks/results/video_accuracy.json docs/video_accuracy.png": "the second half an hour",
 }
 INSTALLS = re.compile(r"python3 -m venv |(\S+/)?pip (un)?install ")
 
