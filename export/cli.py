@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeseg.cli.progress import progress
 from edgeseg.errors import MissingDependencyError, UsageError
+from edgeseg.families.base import KEY
 
 from .recipes import RECIPES, recipe
 from .recipes.base import ExportOptions, Recipe
@@ -21,6 +22,7 @@ EXAMPLES = """examples:
   edgeseg export yolact_resnet50 --weights yolact_resnet50_54_800000.pth --out r50
   edgeseg export yolact_base --weights my_model.pth --labels names.txt --out mine
   edgeseg export yolact_edge_mobilenetv2 --weights yolact_edge_mobilenetv2_54_800000.pth --out mnv2 --input-dtype float32
+  edgeseg export yolact_edge_vid --weights yolact_edge_vid_847_50000.pth --out video
 """
 _LABELS_BYTES_MAX = 1_000_000
 
@@ -84,13 +86,14 @@ def _configured(args: argparse.Namespace) -> Recipe:
 
 def parity_text(graph: str, parity: Mapping[str, Any]) -> str:
     """What the comparison of graph and network showed, and what it could not show."""
+    pictures = f"{parity['pictures']} {'pictures' if graph == KEY else 'pairs of pictures'}"
     if not parity["instances"]:
         return (
-            f"graph {graph}: same dense outputs as the network on {parity['pictures']} pictures, but neither found anything there: boxes, "
+            f"graph {graph}: same dense outputs as the network on {pictures}, but neither found anything there: boxes, "
             "scores and classes are unproven. Give pictures of what the network knows with --pictures DIR."
         )
     return (
-        f"graph {graph}: same as the network on {parity['pictures']} pictures: {parity['instances']} instances, "
+        f"graph {graph}: same as the network on {pictures}: {parity['instances']} instances, "
         f"{parity['unmatched']} unmatched, score error {parity['max_score_error']:.1e}, mask IoU {parity['min_mask_iou']:.4f}"
     )
 

@@ -78,13 +78,19 @@ def test_labels_of_the_users_own_name_the_classes(weights: Path, pictures: Path,
 
 
 def test_list_prints_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line each, with what it is."""
+    """A line each, with what it is: a video recipe says so."""
     assert main(["export", "--list"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(RECIPES)
     assert "yolact_plus_resnet50" in lines[7]
     assert lines[7].endswith("resnet 3-4-6-3, deformable, 550 x 550, 80 classes")
+    assert [line.split()[0] for line in lines if line.endswith(", video")] == [
+        "yolact_edge_vid",
+        "yolact_edge_vid_resnet50",
+        "yolact_edge_vid_minimal",
+        "yolact_demo_video",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +246,16 @@ def test_an_official_file_name_of_another_net_is_noticed(weights: Path, tmp_path
     main(["export", "yolact_base", "--weights", str(file), "--out", str(tmp_path / "out")])
 
     assert "note: the file name says yolact_im700" in capsys.readouterr().err
+
+
+def test_a_comparison_says_what_it_was_made_on() -> None:
+    """Key frames on pictures, warped frames on pairs of them."""
+    parity = {"pictures": 2, "instances": 30, "unmatched": 0, "max_score_error": 1e-6, "min_mask_iou": 1.0}
+
+    assert parity_text("key", parity) == (
+        "graph key: same as the network on 2 pictures: 30 instances, 0 unmatched, score error 1.0e-06, mask IoU 1.0000"
+    )
+    assert parity_text("warp", parity).startswith("graph warp: same as the network on 2 pairs of pictures: 30 instances")
 
 
 def test_a_comparison_without_instances_says_what_it_does_not_prove() -> None:

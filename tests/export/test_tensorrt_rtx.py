@@ -69,15 +69,16 @@ def _require_built(tensorrt: Any, file: Path, graph: Graph) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_small_nets_build(tensorrt: Any, tiny_graph: Callable[[str], Traced], variant: str) -> None:
-    """Every kind of input, of NMS and of layer, with the names, dtypes and shapes that the manifest holds."""
+    """Every kind of input, of NMS and of layer, and the warp by flow, with the names, dtypes and shapes that the manifest holds."""
     traced = tiny_graph(variant)
 
     _require_built(tensorrt, traced.file, traced.graph)
 
 
-@pytest.mark.parametrize("config", ["yolact_resnet50", "yolact_plus_resnet50"])
+@pytest.mark.parametrize("config", ["yolact_resnet50", "yolact_plus_resnet50", "yolact_edge_vid_resnet50"])
 def test_official_configurations_build(tensorrt: Any, official_bundle: Callable[[str], Path], config: str) -> None:
-    """At their full size, plain and with deformable convolutions and the MaskIoU net."""
+    """At full size: plain, with deformable convolutions and the MaskIoU net, and both graphs of video with the weights beside them."""
     bundle = read_bundle(official_bundle(config))
 
-    _require_built(tensorrt, bundle.file("key", "fp32"), bundle.graphs["key"])
+    for name, graph in bundle.graphs.items():
+        _require_built(tensorrt, bundle.file(name, "fp32"), graph)

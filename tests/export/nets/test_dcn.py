@@ -80,7 +80,7 @@ def test_exports_to_standard_onnx(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = layer(x).numpy()
     path = tmp_path / "dcn.onnx"
-    to_onnx(layer, x, "x", ("y",), path)
+    to_onnx(layer, {"x": x}, ("y",), path)
     (actual,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy()})
 
     nodes = onnx.load(path).graph.node
