@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.motion import Motion
 from edgeseg.track.appearance import BINS, MIN_CELLS, colour_bins, look
-from edgeseg.track.grid import View
+from edgeseg.track.grid import Grid, grid_of
 from edgeseg.track.matching import Fit, Side
 from edgeseg.track.memory import Expected, Track, draw, expect
 from edgeseg.types import F32Array, Frame, I64Array, Instances
@@ -23,7 +22,7 @@ _SLIP_MAX_GROWTH = 1.2
 class Comparison:
     """One frame, what was found in it and what was expected. T tracks, N instances, P cells."""
 
-    view: View
+    grid: Grid
     bins: I64Array
     """int64 (P,): colours of the frame."""
     expected: list[Expected]
@@ -32,21 +31,21 @@ class Comparison:
     fit: Fit
 
     @classmethod
-    def of(cls, frame: Frame, found: Instances, motion: Motion | None, tracks: Sequence[Track]) -> Comparison:
-        """Draw and compare."""
-        view = View.of(frame.image_hw, motion)
-        bins = colour_bins(frame.pixels, view.hw)
-        drawn = view.draw(found.masks, found.boxes)
+    def of(cls, frame: Frame, found: Instances, tracks: Sequence[Track], steps: Sequence[F32Array]) -> Comparison:
+        """Draw and compare; ``steps`` are those of the tracks."""
+        grid = grid_of(frame.image_hw)
+        bins = colour_bins(frame.pixels, grid.hw)
+        drawn = grid.draw(found.masks, found.boxes)
         looks = np.array([look(bins, cells) for cells in drawn], np.float32).reshape(len(found), BINS)
         there = Side(found.classes, found.boxes, drawn, looks)
-        expected = [expect(track, view) for track in tracks]
+        expected = [expect(track, step, grid) for track, step in zip(tracks, steps, strict=True)]
         here = Side(
             np.array([track.class_id for track in tracks], np.int64),
             np.array([one.box for one in expected], np.float32).reshape(len(tracks), 4),
-            draw(expected, view),
+            draw(expected, grid),
             np.array([track.look for track in tracks], np.float32).reshape(len(tracks), BINS),
         )
-        return cls(view, bins, expected, here, there, Fit.of(here, there))
+        return cls(grid, bins, expected, here, there, Fit.of(here, there))
 
     def in_sight(self, t: int, min_likeness: float) -> bool:
         """Whether track ``t`` still seems to be where the flow took it: not mostly covered by what was found, its colours there."""
@@ -65,11 +64,9 @@ class Comparison:
         """
         before, now = self.tracks.drawn[t], self.found.drawn[n]
         count_before, count_now = float(before.sum()), float(now.sum())
-        rows, columns = self.view.hw
-        cell = np.array([self.view.image_hw[1] / columns, self.view.image_hw[0] / rows], np.float32)
         none = np.zeros(2, np.float32)
         if not count_before or not count_now or max(count_before, count_now) > _SLIP_MAX_GROWTH * min(count_before, count_now):
             return none
-        places = self.view.places
+        places = self.grid.places
         apart = (now @ places / count_now - before @ places / count_before).astype(np.float32)
-        return _SLIP_GAIN * apart if bool((np.abs(apart) <= _SLIP_MAX_CELLS * cell).all()) else none
+        return _SLIP_GAIN * apart if bool((np.abs(apart) <= _SLIP_MAX_CELLS * self.grid.cell_xy).all()) else none

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.masks import SoftMasks, grid_mask
-from edgeseg.track.grid import View, Window
-from edgeseg.types import F32Array, Instances, Masks
+from edgeseg.track.affine import back, moved_box
+from edgeseg.track.grid import Grid, Window
+from edgeseg.types import BoolArray, F32Array, Instances, Masks
 
 _VELOCITY_MEMORY = np.float32(0.6)
 _LOOK_MEMORY = np.float32(0.8)
@@ -67,36 +67,30 @@ class Track:
 class Expected:
     """Where a track should be in this frame."""
 
+    step: F32Array
+    """float32 (2, 3): the way back to the last frame."""
     box: F32Array
     """float32 (4,)."""
     window: Window
-    """The part of the grid that ``values`` covers."""
-    values: F32Array | None
-    """float32 (h, w) in 0..1: its mask, moved to this frame; None for a track out of sight."""
-
-    def mask(self, view: View) -> SoftMasks:
-        """The moved mask as a mask of this frame; empty for a track out of sight."""
-        rows, columns = self.window
-        values = np.zeros((0, 0), np.float32) if self.values is None else self.values
-        return SoftMasks((grid_mask(values, (columns.start, rows.start), view.hw, view.image_hw),), view.image_hw)
+    """The part of the grid that ``inside`` covers."""
+    inside: BoolArray | None
+    """bool (h, w): its mask; None for a track out of sight."""
 
 
-def expect(track: Track, view: View) -> Expected:
-    """A track's box and mask, moved along the flow, or without flow by its velocity."""
-    hidden = track.mask is None or not view.has_flow
-    step = track.velocity if hidden else view.drift(track.box)
-    box = track.box + np.tile(step, 2)
-    window = view.window(box)
+def expect(track: Track, step: F32Array, grid: Grid) -> Expected:
+    """A track's box and mask after a step."""
+    box = moved_box(step, track.box)
+    window = grid.window(box)
     if track.mask is None:
-        return Expected(box, window, None)
-    back = view.back[window] if view.has_flow else -step[None, None]
-    return Expected(box, window, track.mask.at(0, view.x[window] + back[..., 0], view.y[window] + back[..., 1]))
+        return Expected(step, box, window, None)
+    values = track.mask.at(0, *back(step, grid.x[window], grid.y[window]))
+    return Expected(step, box, window, np.asarray(values > 0.5))
 
 
-def draw(expected: list[Expected], view: View) -> F32Array:
+def draw(expected: list[Expected], grid: Grid) -> F32Array:
     """The cells of each expected mask: float32 (T, h * w), 0 or 1."""
-    drawn = np.zeros((len(expected), *view.hw), np.float32)
+    drawn = np.zeros((len(expected), *grid.hw), np.float32)
     for place, one in zip(drawn, expected, strict=True):
-        if one.values is not None:
-            place[one.window] = one.values > 0.5
-    return drawn.reshape(len(expected), view.x.size)
+        if one.inside is not None:
+            place[one.window] = one.inside
+    return drawn.reshape(len(expected), grid.x.size)

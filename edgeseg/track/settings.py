@@ -11,15 +11,15 @@ from edgeseg.errors import UsageError
 class TrackerSettings:
     """When tracks begin, go on and end. Scores and similarities are in 0..1, times in frames."""
 
-    start_score: float = 0.4
+    start_score: float = 0.5
     """An instance that belongs to no track begins one when it scores this or more."""
     strong_score: float = 0.4
     """Instances that score this or more choose their tracks first; weaker ones get what is left (ByteTrack's two passes)."""
-    min_overlap: float = 0.2
+    min_overlap: float = 0.15
     """Mask IoU with the track's mask, moved along the flow, from which an instance may be its next appearance."""
     min_likeness: float = 0.5
     """Colour similarity from which an instance may be a track that was out of sight."""
-    same_place: float = 0.6
+    same_place: float = 0.55
     """Mask IoU with an object that has an id, from which an instance is taken for another opinion about that object."""
     max_age_frames: int = 45
     """How long a track out of sight is remembered."""

@@ -1,4 +1,4 @@
-"""Masks that are smooth in time: the last one, moved along the flow, is blended into the new one where the two nearly agree."""
+"""Masks that are smooth in time: the last one, moved as its object moved, is blended into the new one where the two nearly agree."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeseg.masks import SoftMask, SoftMasks
+from edgeseg.masks import SoftMask, SoftMasks, grid_mask
 from edgeseg.opencv import opencv
+from edgeseg.track.affine import back
 from edgeseg.track.comparison import Comparison
-from edgeseg.track.grid import View
 from edgeseg.track.memory import Track
-from edgeseg.types import F32Array, Instances, Masks
+from edgeseg.types import F32Array, Instances, Masks, SizeHW
 
 MEMORY = np.float32(0.75)
 """Weight of the past where it agrees with the new mask; for each frame in which no graph found the object the same factor again."""
@@ -27,6 +27,8 @@ FINE_PX = 2.0
 on YOLACT's, cells of 8 pixels in a picture 640 wide, smoothing cost 3 points of mask AP."""
 _CELLS_MAX = 128
 """But there are at most this many along each side, so that a large mask is not slow."""
+_MARGIN_PX = 8
+"""Around a box; masks reach a little beyond."""
 _NEIGHBOURHOOD = 3
 """Cells, along each side, over which the difference is averaged."""
 
@@ -46,9 +48,8 @@ def averaged(found: Instances, tracks: Sequence[Track], pairs: Mapping[int, int]
     for t, n in pairs.items():
         track = tracks[t]
         scores[n] += SCORE_MEMORY * (np.float32(track.score) - scores[n])
-        if track.mask is not None and compared.view.has_flow:
-            memory = MEMORY ** (track.unseen + 1)
-            masks[n] = smoothed(masks[n], track.mask, compared.view, compared.slip(t, n), memory)
+        if track.mask is not None:
+            masks[n] = smoothed(masks[n], track.mask, compared.expected[t].step, MEMORY ** (track.unseen + 1))
     return rescored(replace(found, masks=SoftMasks(tuple(masks), found.image_hw)), scores)
 
 
@@ -88,7 +89,7 @@ def _joined(found: Instances, masks: SoftMasks, tracks: list[Track]) -> Instance
     )
 
 
-def smoothed(new: SoftMask, old: Masks, view: View, slip: F32Array, memory: np.float32) -> SoftMask:
+def smoothed(new: SoftMask, old: Masks, step: F32Array, memory: np.float32) -> SoftMask:
     """The new mask, on a finer grid, with the past blended in.
 
     Jitter of an outline changes thin lines, whose local mean is small; a change of shape changes whole areas. So the
@@ -97,19 +98,36 @@ def smoothed(new: SoftMask, old: Masks, view: View, slip: F32Array, memory: np.f
     Args:
         new: a mask of this frame.
         old: the one mask of its track in the last frame, smoothed itself.
-        view: the way from this frame back to the last.
-        slip: float32 (2,): pixels, x and y, by which the past is moved on top of the flow.
+        step: float32 (2, 3): the way of the track back to the last frame.
         memory: weight of the past where it agrees with the new mask.
     """
     fine = refined(new)
     if not fine.values.size:
         return new
-    x, y = cell_middles(fine)
-    past = view.recall(old, x - slip[0], y - slip[1])
+    past = old.at(0, *back(step, *cell_middles(fine)))
     difference = past - fine.values
     local = np.abs(opencv().blur(difference, (_NEIGHBOURHOOD, _NEIGHBOURHOOD)))
     weight = memory * np.maximum(1 - local / TOLERANCE, 0)
     return SoftMask(fine.values + weight * difference, fine.rectangle, fine.window)
+
+
+def carried(old: Masks, step: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMasks:
+    """A mask of the last frame where it is in this one.
+
+    Args:
+        old: one mask.
+        step: float32 (2, 3): its way back to the last frame.
+        box: float32 (4,): about where it is now.
+        image_hw: size of the picture.
+    """
+    height, width = image_hw
+    x1, y1 = np.floor(np.clip(box[:2] - _MARGIN_PX, 0, (width, height))).astype(int).tolist()
+    x2, y2 = np.ceil(np.clip(box[2:] + _MARGIN_PX, 0, (width, height))).astype(int).tolist()
+    if x1 >= x2 or y1 >= y2:
+        return SoftMasks((grid_mask(np.zeros((0, 0), np.float32), (0, 0), (1, 1), image_hw),), image_hw)
+    rows, columns = (max(1, min(round(length / FINE_PX), _CELLS_MAX)) for length in (y2 - y1, x2 - x1))
+    place = SoftMask(np.zeros((rows, columns), np.float32), (x1, y1, x2, y2), (x1, y1, x2, y2))
+    return SoftMasks((replace(place, values=old.at(0, *back(step, *cell_middles(place)))),), image_hw)
 
 
 def refined(mask: SoftMask) -> SoftMask:

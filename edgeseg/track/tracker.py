@@ -12,8 +12,9 @@ from edgeseg.track.comparison import Comparison
 from edgeseg.track.matching import mask_iou, match
 from edgeseg.track.memory import Track
 from edgeseg.track.settings import TrackerSettings
-from edgeseg.track.smoothing import averaged, with_coasting
-from edgeseg.types import Frame, I64Array, Instances
+from edgeseg.track.smoothing import averaged, carried, with_coasting
+from edgeseg.track.steps import aligned, shifts
+from edgeseg.types import F32Array, Frame, I64Array, Instances
 
 MEMORY_MAX = 200
 """Tracks kept; past it those that were out of sight longest are forgotten."""
@@ -41,10 +42,12 @@ class Tracker:
         self._solver = load_solver()
         self._next_id = 0
         self._tracks: list[Track] = []
+        self._shown: Instances | None = None
 
     def reset(self) -> None:
         """Forget all tracks: the picture has another size now. Ids go on from where they were."""
         self._tracks = []
+        self._shown = None
 
     def update(self, frame: Frame, found: Instances, motion: Motion | None) -> Instances:
         """Take what a graph found in a frame.
@@ -58,9 +61,9 @@ class Tracker:
             The same instances in the same order with ids. With ``smooth``, masks and scores are averaged along the
             flow, tracks that the graph missed are added, and all are sorted by score again.
         """
-        compared = Comparison.of(frame, found, motion, self._tracks)
+        compared = Comparison.of(frame, found, self._tracks, self._steps(motion))
         pairs = self._match(compared, found)
-        result = averaged(found, self._tracks, pairs, compared) if self.smooth else found
+        result = averaged(found, self._tracks, pairs, compared) if self.smooth and motion is not None else found
         ids = np.full(len(found), -1, np.int64)
         for t, n in pairs.items():
             ids[n] = self._tracks[t].track_id
@@ -71,7 +74,9 @@ class Tracker:
         self._begin(result, ids, held, compared)
         self._forget()
         result = replace(result, track_ids=ids)
-        return with_coasting(result, coasting, self.settings.strong_score) if self.smooth else result
+        if self.smooth:
+            self._shown = result = with_coasting(result, coasting, self.settings.strong_score)
+        return result
 
     def follow(self, frame: Frame, found: Instances, motion: Motion | None) -> Instances:  # noqa: ARG002
         """Take the instances of a frame that no graph ran on: rows that were propagated and carry their ids.
@@ -90,7 +95,21 @@ class Tracker:
             else:
                 track.see(found.boxes[n], found.masks.select(np.array([n])))
         self._forget()
+        if self.smooth:
+            self._shown = found
         return found
+
+    def _steps(self, motion: Motion | None) -> list[F32Array]:
+        """How each track has moved. After a cut all are out of sight: nothing is where it was."""
+        if motion is not None and motion.cut:
+            for track in self._tracks:
+                track.mask = None
+            motion = None
+        steps = shifts(self._tracks, motion)
+        if motion is None or self._shown is None:
+            return steps
+        better = aligned(self._shown, motion)
+        return [better.get(track.track_id, step) for track, step in zip(self._tracks, steps, strict=True)]
 
     def _match(self, compared: Comparison, found: Instances) -> dict[int, int]:
         unseen = np.array([track.unseen for track in self._tracks], np.int64)
@@ -101,10 +120,10 @@ class Tracker:
         """Move a track that was not found on; whether it keeps its place where the flow took it."""
         track, expected = self._tracks[t], compared.expected[t]
         track.unseen += 1
-        if track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings.min_likeness):
+        if track.mask is None or track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings.min_likeness):
             track.hide()
             return False
-        track.see(expected.box, expected.mask(compared.view))
+        track.see(expected.box, carried(track.mask, expected.step, expected.box, compared.grid.image_hw))
         return True
 
     def _begin(self, found: Instances, ids: I64Array, held: list[int], compared: Comparison) -> None:
