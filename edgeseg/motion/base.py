@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
-from edgeseg.motion.flows import composed, explained, mean_length, returns
+from edgeseg.motion.flows import composed, explained, mean_length, reduced, returns
 from edgeseg.motion.picture import Picture
 from edgeseg.types import BoolArray, F32Array, SizeHW, U8Array
 
@@ -31,6 +29,12 @@ class Flow(Protocol):
             float32 (h, w, 2): displacement as x, y in pixels of these pictures.
         """
         ...
+
+
+def measured(flow: Flow, source: Picture, target: Picture) -> F32Array:
+    """The flow float32 (h, w, 2) from one picture to another, in cells of `Picture.grid`."""
+    rows, columns = source.grid.shape
+    return reduced(flow(source.measured, target.measured), (rows, columns))
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +70,7 @@ class Motion:
 
         It costs a second flow, measured when this is first asked for.
         """
-        return returns(self.backward, self.flow(self.older.grid, self.newer.grid))
+        return returns(self.backward, measured(self.flow, self.older, self.newer))
 
     @cached_property
     def shift(self) -> float:
@@ -81,7 +85,7 @@ class Motion:
         Judged by brightness, because that is nearly free, is 0 for a picture that repeats, and sees what forward-backward
         consistency does not: at a scene cut a flow may well return, but it leads to something else.
         """
-        return float(1 - np.mean(explained(self.newer.grid, self.older.grid, self.backward)))
+        return 1 - explained(self.newer.grid, self.older.grid, self.backward)
 
     @property
     def cut(self) -> bool:

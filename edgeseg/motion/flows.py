@@ -43,11 +43,11 @@ def composed(first: F32Array, second: F32Array) -> F32Array:
     return whole
 
 
-def inside(at: F32Array) -> BoolArray:
-    """bool (h, w): which places float32 (h, w, 2) lie on the grid of h x w cells, the outermost cells' far halves included."""
+def _inside(at: F32Array) -> U8Array:
+    """uint8 (h, w), 255 where places float32 (h, w, 2) lie on the grid of h x w cells, the outermost cells' far halves included."""
     rows, columns = at.shape[:2]
     found: U8Array = opencv().inRange(at, (-0.5, -0.5), (columns - 0.5, rows - 0.5))
-    return found.view(bool)
+    return found
 
 
 def returns(there: F32Array, back: F32Array) -> BoolArray:
@@ -55,15 +55,25 @@ def returns(there: F32Array, back: F32Array) -> BoolArray:
     at = places(there)
     miss = opencv().add(there, look_up(back, at))
     squared = miss[..., 0] ** 2 + miss[..., 1] ** 2
-    return np.asarray((squared <= RETURN_CELLS**2) & inside(at))
+    return np.asarray((squared <= RETURN_CELLS**2) & (_inside(at) > 0))
 
 
-def explained(newer: U8Array, older: U8Array, backward: F32Array) -> BoolArray:
-    """bool (h, w): the cells of ``newer`` that ``older`` shows, about as bright, where the flow leads."""
+def explained(newer: U8Array, older: U8Array, backward: F32Array) -> float:
+    """Part of ``newer`` that ``older`` shows, about as bright, where the flow leads: 0..1 of the cells."""
     cv2 = opencv()
     at = places(backward)
-    difference = cv2.blur(cv2.absdiff(newer, look_up(older, at)), (3, 3))
-    return np.asarray((difference <= SAME_GREY) & inside(at))
+    difference = cv2.absdiff(newer, look_up(older, at))
+    same = cv2.inRange(difference, 0, SAME_GREY)
+    return float(cv2.countNonZero(cv2.bitwise_and(same, _inside(at))) / same.size)
+
+
+def reduced(flow: F32Array, grid_hw: SizeHW) -> F32Array:
+    """A flow (h, w, 2) on a coarser grid, in its cells."""
+    cv2 = opencv()
+    rows, columns = grid_hw
+    scale = (columns / flow.shape[1], rows / flow.shape[0])
+    small: F32Array = cv2.multiply(cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA), (*scale, 1.0, 1.0))
+    return small
 
 
 def mean_length(flow: F32Array) -> float:

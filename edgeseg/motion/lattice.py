@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from edgeseg.masks import THRESHOLD
 from edgeseg.types import F32Array, F64Array, I64Array, Instances, SizeHW
 
-SIDE = 40
+SIDE = 36
 """S: cells along each side of a window."""
 MARGIN = 1.06
 """The window around a posed box, over the box: masks reach a little beyond their boxes."""
 
 
-def around(poses: F64Array, image_hw: SizeHW) -> I64Array:
-    """int64 (N, 4): x1, y1, x2, y2, the whole pixels around posed boxes, inside the picture; no area where a box is outside."""
-    height, width = image_hw
-    reach = np.abs(poses[:, :, :2]).sum(axis=2) * MARGIN
-    low, high = np.floor(poses[:, :, 2] - reach), np.ceil(poses[:, :, 2] + reach)
-    limits = [width, height, width, height]
-    windows: I64Array = np.clip(np.concatenate([low, high], axis=1), 0, limits).astype(np.int64)
-    return windows
+@dataclass(frozen=True, repr=False)
+class Lattice:
+    """Windows of whole pixels inside the picture; one without area holds nothing."""
 
+    windows: I64Array
+    """int64 (N, 4): x1, y1, x2, y2."""
 
-def middles(windows: I64Array) -> F32Array:
-    """float32 (2, N, S, S): x and y of the middles of S x S cells that fill each window."""
-    along = ((np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
-    corner, size = windows[:, :2].astype(np.float32), (windows[:, 2:] - windows[:, :2]).astype(np.float32)
-    now = np.empty((2, len(windows), SIDE, SIDE), np.float32)
-    now[0] = (corner[:, :1] + size[:, :1] * along)[:, None, :]
-    now[1] = (corner[:, 1:] + size[:, 1:] * along)[:, :, None]
-    return now
+    @classmethod
+    def around(cls, poses: F64Array, image_hw: SizeHW) -> Lattice:
+        """The windows of posed boxes (N, 2, 3); see `Patches`."""
+        height, width = image_hw
+        middle, reach = poses[:, :, 2], np.abs(poses[:, :, :2]).sum(axis=2) * MARGIN
+        corners = np.concatenate([np.floor(middle - reach), np.ceil(middle + reach)], axis=1)
+        return cls(np.clip(corners, 0, [width, height, width, height]).astype(np.int64))
+
+    @cached_property
+    def x(self) -> F32Array:
+        """float32 (N, S): x of the cells' middles, in pixels."""
+        return self._middles(0)
+
+    @cached_property
+    def y(self) -> F32Array:
+        """float32 (N, S): y of the cells' middles."""
+        return self._middles(1)
+
+    def _middles(self, axis: int) -> F32Array:
+        along = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) / np.float32(SIDE)
+        low, high = self.windows[:, axis].astype(np.float32), self.windows[:, 2 + axis].astype(np.float32)
+        middles: F32Array = low[:, None] + (high - low)[:, None] * along
+        return middles
+
+    def points(self) -> F32Array:
+        """float32 (2, N, S, S): x and y of the cells' middles."""
+        points = np.empty((2, len(self.windows), SIDE, SIDE), np.float32)
+        points[0], points[1] = self.x[:, None, :], self.y[:, :, None]
+        return points
+
+    def mapped(self, affine: F64Array) -> F32Array:
+        """float32 (2, N, S, S): the cells' middles, moved by one affine matrix (N, 2, 3) for each window."""
+        matrix = affine.astype(np.float32)[..., None]
+        points = np.empty((2, len(self.windows), SIDE, SIDE), np.float32)
+        for row in range(2):
+            across, down = matrix[:, row, 0] * self.x, matrix[:, row, 1] * self.y + matrix[:, row, 2]
+            np.add(across[:, None, :], down[:, :, None], out=points[row])
+        return points
+
+    def extents(self, values: F32Array) -> F32Array:
+        """float32 (N, 4): x1, y1, x2, y2 in pixels of masks (N, S, S), to a fraction of a cell; zero where one is empty."""
+        across, down = values.max(axis=1), values.max(axis=2)
+        left, top, right, bottom = _first(np.concatenate([across, down, across[:, ::-1], down[:, ::-1]])).reshape(4, -1)
+        low, size = self.windows[:, :2], self.windows[:, 2:] - self.windows[:, :2]
+        inner = np.stack([left, top, 1 - right, 1 - bottom], axis=1)
+        extents = np.tile(low, 2) + inner * np.tile(size, 2)
+        extents[across.max(axis=1) <= THRESHOLD] = 0
+        return np.asarray(extents, np.float32)
 
 
 def sampled(found: Instances, points: F32Array) -> F32Array:
@@ -41,23 +81,10 @@ def sampled(found: Instances, points: F32Array) -> F32Array:
     return values
 
 
-def extents(values: F32Array, windows: I64Array) -> F32Array:
-    """float32 (N, 4): x1, y1, x2, y2 in pixels of masks (N, S, S) on their windows, to a fraction of a cell; zero where one is empty."""
-    found = np.zeros((len(windows), 4), np.float32)
-    for axis, profile in enumerate((values.max(axis=1), values.max(axis=2))):
-        corner = windows[:, axis]
-        size = windows[:, 2 + axis] - corner
-        found[:, axis] = corner + _first(profile) * size
-        found[:, 2 + axis] = corner + (1 - _first(profile[:, ::-1])) * size
-    found[values.max(axis=(1, 2)) <= THRESHOLD] = 0
-    return found
-
-
-def _first(profile: F32Array) -> F32Array:
-    """float32 (N,): where rows of values (N, S) first exceed the threshold, as a part 0..1 of their length."""
-    index = (profile > THRESHOLD).argmax(axis=1)
-    row = np.arange(len(profile))
-    value, before = profile[row, index], profile[row, np.maximum(index - 1, 0)]
+def _first(profiles: F32Array) -> F32Array:
+    """float32 (M,): where rows of values (M, S) first exceed the threshold, as a part 0..1 of their length."""
+    row, index = np.arange(len(profiles)), (profiles > THRESHOLD).argmax(axis=1)
+    value, before = profiles[row, index], profiles[row, np.maximum(index - 1, 0)]
     # Between the middles of two cells; the first cell begins at the window's edge.
     back = np.where(index > 0, (value - THRESHOLD) / np.maximum(value - before, np.float32(1e-6)), np.float32(0.5))
     first: F32Array = ((index + np.float32(0.5) - back) / np.float32(SIDE)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The masks of posed instances in the newest frame, each on a lattice of its own, and what of them is hidden."""
+"""The masks of posed instances in the newest frame, and what of them is hidden."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from itertools import combinations
 import numpy as np
 
 from edgeseg.masks import THRESHOLD, SoftMask
-from edgeseg.motion.align import Alignment, inverse, square
-from edgeseg.motion.lattice import SIDE, around, extents, middles, sampled
-from edgeseg.motion.patches import BRIGHTNESS_GREY
-from edgeseg.motion.picture import LEVELS, Picture
+from edgeseg.motion.align import Alignment
+from edgeseg.motion.lattice import SIDE, Lattice, sampled
+from edgeseg.motion.patches import BRIGHTNESS_GREY, Patches
+from edgeseg.motion.picture import Picture
 from edgeseg.opencv import opencv
-from edgeseg.types import BoolArray, F32Array, F64Array, I64Array, Instances
+from edgeseg.types import BoolArray, F32Array, I64Array, Instances
 
 AROUND = 5
 """Cells along the side of the square over which changes are averaged."""
-HIDDEN_GREY = 30.0
+HIDDEN_GREY = 35
 """Change, in grey levels, from which on something else is seen at a cell."""
 FRAGMENT = 0.1
 """Parts of a partly hidden mask that are smaller than this, over its largest part, are dropped."""
@@ -27,14 +27,11 @@ CONTESTED_CELLS = 4
 
 @dataclass(frozen=True, repr=False)
 class Outlines:
-    """N masks in the newest frame on lattices of S x S cells."""
+    """N masks in the newest frame, each on its window's lattice of S x S cells."""
 
-    windows: I64Array
-    """int64 (N, 4): x1, y1, x2, y2, the whole pixels that a lattice covers; without area for what has left the picture."""
-    now: F32Array
-    """float32 (2, N, S, S): x and y of the cells' middles, in pixels of the newest frame."""
+    lattice: Lattice
     then: F32Array
-    """float32 (2, N, S, S): where those were in the anchor; what lay outside is taken from the picture's edge."""
+    """float32 (2, N, S, S): where the cells were in the anchor, in pixels; what lay outside is taken from the picture's edge."""
     values: F32Array
     """float32 (N, S, S): the masks, 0..1."""
     change: F32Array
@@ -42,33 +39,31 @@ class Outlines:
 
     @classmethod
     def of(cls, found: Instances, alignment: Alignment, newest: Picture, anchor: Picture) -> Outlines:
-        """The anchor's masks as posed."""
+        """The anchor's masks as posed, nothing hidden yet."""
         height, width = found.image_hw
-        windows = around(alignment.poses, found.image_hw)
-        now = middles(windows)
-        then = _mapped(now, square(alignment.patches.rest) @ inverse(square(alignment.poses)))
+        lattice = Lattice.around(alignment.poses, found.image_hw)
+        then = lattice.mapped(alignment.back)
         np.clip(then[0], 0.5, width - 0.5, out=then[0])
         np.clip(then[1], 0.5, height - 0.5, out=then[1])
         values = sampled(found, then)
-        scale, top = _levels(windows, newest)
-        difference = _look(newest, now, scale, top) - _look(anchor, then, scale, top)
-        return cls(windows, now, then, values, _local_change(difference, values > THRESHOLD))
+        difference = _look(newest, lattice.points(), alignment.patches) - _look(anchor, then, alignment.patches)
+        return cls(lattice, then, values, _local_change(difference, values > THRESHOLD))
 
     def mask(self, i: int) -> SoftMask:
         """One of the masks."""
-        x1, y1, x2, y2 = self.windows[i].tolist()
+        x1, y1, x2, y2 = self.lattice.windows[i].tolist()
         return SoftMask(self.values[i], (float(x1), float(y1), float(x2), float(y2)), (x1, y1, x2, y2))
 
     @property
     def extents(self) -> F32Array:
-        """float32 (N, 4): x1, y1, x2, y2 of the masks in pixels."""
-        return extents(self.values, self.windows)
+        """float32 (N, 4): x1, y1, x2, y2 of the masks in pixels; zero where nothing is left of one."""
+        return self.lattice.extents(self.values)
 
     def explained(self) -> F32Array:
         """float32 (N,): part of each mask where the newest frame shows what the anchor did."""
         inside = self.values > THRESHOLD
-        same = (inside & (self.change <= HIDDEN_GREY)).sum(axis=(1, 2))
-        part: F32Array = (same / np.maximum(inside.sum(axis=(1, 2)), 1)).astype(np.float32)
+        same = np.count_nonzero(inside & (self.change <= HIDDEN_GREY), axis=(1, 2))
+        part: F32Array = (same / np.maximum(np.count_nonzero(inside, axis=(1, 2)), 1)).astype(np.float32)
         return part
 
     def visible(self, found: Instances) -> Outlines:
@@ -84,53 +79,50 @@ class Outlines:
 
         What they shared in the anchor stays shared: two boxes may have been found on one object.
         """
-        values = self.values.copy()
+        values, inside = self.values.copy(), self.values > THRESHOLD
         for i, j in combinations(range(len(values)), 2):
-            if not _meet(self.windows[i], self.windows[j]):
-                continue
-            cover_of_j, on_j = self._contested(found, i, j)
-            if np.count_nonzero(on_j) < CONTESTED_CELLS:
-                continue
-            cover_of_i, on_i = self._contested(found, j, i)
-            if np.count_nonzero(on_i) < CONTESTED_CELLS:
+            on_j, on_i = self._contested(found, inside, i, j), self._contested(found, inside, j, i)
+            if on_j is None or on_i is None:
                 continue
             if self.change[i][on_i].mean() < self.change[j][on_j].mean():
-                values[j][on_j] = np.minimum(values[j], 1 - cover_of_j)[on_j]
+                values[j][on_j] = np.minimum(values[j], 1 - self._cover(i, j))[on_j]
             else:
-                values[i][on_i] = np.minimum(values[i], 1 - cover_of_i)[on_i]
+                values[i][on_i] = np.minimum(values[i], 1 - self._cover(j, i))[on_i]
         return values
 
-    def _contested(self, found: Instances, i: int, j: int) -> tuple[F32Array, BoolArray]:
-        """On the cells of mask ``j``: values float32 (S, S) of mask ``i``, and bool (S, S) where both claim what only ``j`` had."""
-        cover = self.mask(i).at(self.now[0, j], self.now[1, j])
-        both = (cover > THRESHOLD) & (self.values[j] > THRESHOLD)
-        if not both.any():
-            return cover, both
-        return cover, both & (found.masks.at(i, self.then[0, j], self.then[1, j]) <= THRESHOLD)
+    def _contested(self, found: Instances, inside: BoolArray, i: int, j: int) -> BoolArray | None:
+        """bool (S, S): cells of window ``j`` that both masks claim and that only ``j`` had in the anchor; None if they are few."""
+        (left, top, right, bottom), (x1, y1, x2, y2) = self.lattice.windows[i].tolist(), self.lattice.windows[j].tolist()
+        if left >= x2 or x1 >= right or top >= y2 or y1 >= bottom:
+            return None
+        columns = _slots(self.lattice.x[j], left, right)
+        rows = _slots(self.lattice.y[j], top, bottom)
+        both = np.zeros_like(inside[j])
+        window = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0))
+        both[window] = inside[i][np.ix_(rows[rows >= 0], columns[columns >= 0])] & inside[j][window]
+        if np.count_nonzero(both) < CONTESTED_CELLS:
+            return None
+        both &= found.masks.at(i, self.then[0, j], self.then[1, j]) <= THRESHOLD
+        return both if np.count_nonzero(both) >= CONTESTED_CELLS else None
+
+    def _cover(self, i: int, j: int) -> F32Array:
+        """float32 (S, S): values of mask ``i`` at the cells of window ``j``."""
+        x, y = np.meshgrid(self.lattice.x[j], self.lattice.y[j])
+        return self.mask(i).at(x, y)
 
 
-def _mapped(points: F32Array, affine: F64Array) -> F32Array:
-    """float32 (2, N, S, S): points moved by one affine matrix (N, 3, 3) for each lattice."""
-    matrix = affine.astype(np.float32)[..., None, None]
-    return np.stack([matrix[:, row, 0] * points[0] + matrix[:, row, 1] * points[1] + matrix[:, row, 2] for row in range(2)])
+def _slots(at: F32Array, low: int, high: int) -> I64Array:
+    """int64 (S,): in which of the S cells from ``low`` to ``high`` each position lies, -1 for none."""
+    slots = np.floor((at - low) * np.float32(SIDE / (high - low))).astype(np.int64)
+    return np.where((slots < 0) | (slots >= SIDE), -1, slots)
 
 
-def _levels(windows: I64Array, picture: Picture) -> tuple[F32Array, F32Array]:
-    """Scale float32 (N, 2) and first row (N,) of the level whose pixels are about as large as a window's cells."""
-    height, width = picture.image_hw
-    scales = np.array([(level.shape[1] / width, level.shape[0] / height) for level in picture.levels], np.float32)
-    tops = np.cumsum([0, *(level.shape[0] for level in picture.levels[:-1])]).astype(np.float32)
-    side = np.maximum((windows[:, 2:] - windows[:, :2]).max(axis=1, initial=1), 1) / SIDE * scales[0].max()
-    level = np.clip(np.rint(np.log2(side)), 0, LEVELS - 1).astype(np.intp)
-    return scales[level], tops[level]
-
-
-def _look(picture: Picture, points: F32Array, scale: F32Array, top: F32Array) -> F32Array:
-    """float32 (N, S, S): what a picture shows at points (2, N, S, S) on the levels chosen."""
+def _look(picture: Picture, points: F32Array, patches: Patches) -> F32Array:
+    """float32 (N, S, S): what a picture shows at points (2, N, S, S) in pixels, on the level of each instance's patch."""
     cv2 = opencv()
-    count = points.shape[1]
-    x = (points[0] * scale[:, 0, None, None] - np.float32(0.5)).reshape(count, -1)
-    y = (points[1] * scale[:, 1, None, None] + (top - np.float32(0.5))[:, None, None]).reshape(count, -1)
+    scale, top = patches.scale.astype(np.float32)[..., None, None], patches.top.astype(np.float32)[:, None, None]
+    x = (points[0] * scale[:, 0] - np.float32(0.5)).reshape(len(scale), -1)
+    y = (points[1] * scale[:, 1] + (top - np.float32(0.5))).reshape(len(scale), -1)
     seen = cv2.remap(picture.stacked, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     grey: F32Array = seen.astype(np.float32).reshape(points.shape[1:])
     return grey
@@ -138,7 +130,7 @@ def _look(picture: Picture, points: F32Array, scale: F32Array, top: F32Array) ->
 
 def _local_change(difference: F32Array, inside: BoolArray) -> F32Array:
     """float32 (N, S, S): mean absolute difference around each cell, without the brightness that all of a mask gained or lost."""
-    cells = np.maximum(inside.sum(axis=(1, 2)), 1)
+    cells = np.maximum(np.count_nonzero(inside, axis=(1, 2)), 1)
     common = np.einsum("nij,nij->n", difference, inside.astype(np.float32)) / cells
     common = np.clip(common, -BRIGHTNESS_GREY, BRIGHTNESS_GREY).astype(np.float32)
     absolute = np.abs(difference - common[:, None, None])
@@ -147,18 +139,13 @@ def _local_change(difference: F32Array, inside: BoolArray) -> F32Array:
     return flat.reshape(difference.shape)
 
 
-def _meet(a: I64Array, b: I64Array) -> bool:
-    return bool(max(a[0], b[0]) < min(a[2], b[2]) and max(a[1], b[1]) < min(a[3], b[3]))
-
-
 def _without(values: F32Array, hidden: BoolArray) -> F32Array:
     """A mask float32 (S, S) without its hidden cells bool (S, S), and without the fragments that remain.
 
-    Single cells are no evidence, and cells enclosed by what is seen belong to it.
+    Single cells are no evidence.
     """
     cv2 = opencv()
-    square_3 = np.ones((3, 3), np.uint8)
-    gone = cv2.morphologyEx(hidden.view(np.uint8), cv2.MORPH_OPEN, square_3)
+    gone = cv2.morphologyEx(hidden.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     if not gone.any():
         return values
     kept = values.copy()

@@ -15,8 +15,10 @@ LONGER_SIDE = 320
 SHORTER_SIDE_MIN = 32
 """Pixels that even the narrowest frame gets along its shorter side: optical flow needs some room."""
 LEVELS = 4
-GRID = 1
-"""The level on which flow is measured; its pixels are the cells of `Motion`."""
+MEASURED = 1
+"""The level on which flow is measured."""
+GRID = 2
+"""The level whose pixels are the cells of `Motion`: half as fine, which is still finer than what the flow resolves."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,8 +55,13 @@ class Picture:
 
     @property
     def grid(self) -> U8Array:
-        """uint8 (h, w): the level on which flow is measured."""
+        """uint8 (h, w): the level whose pixels are the cells of `Motion`."""
         return self.levels[GRID]
+
+    @property
+    def measured(self) -> U8Array:
+        """uint8 (h, w): the level on which flow is measured."""
+        return self.levels[MEASURED]
 
     @cached_property
     def stacked(self) -> U8Array:
