@@ -29,3 +29,12 @@ def test_labels_are_complete() -> None:
     assert (1, 13, 44, 90) == (coco["person"], coco["stop sign"], coco["bottle"], coco["toothbrush"])
     assert ("person", 15) == (PASCAL[14].name, PASCAL[14].category_id)
     assert ("tennis_racket", 40) == (YOUTUBE_VIS[-1].name, YOUTUBE_VIS[-1].category_id)
+
+
+def test_a_video_recipe_is_another_net_than_its_image_part() -> None:
+    """With SPA, without it and without the flow branch are three nets, although trunk, size and classes are the same."""
+    names = ("yolact_edge_vid", "yolact_edge_vid_minimal", "yolact_edge_youtubevis")
+
+    same = [(a, b) for a in names for b in names if recipe(a).same_net(recipe(b))]
+
+    assert same == [(name, name) for name in names]
