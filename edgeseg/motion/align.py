@@ -46,7 +46,7 @@ class Alignment:
     @property
     def back(self) -> F64Array:
         """float64 (N, 2, 3): affine matrices from pixels of the newest frame to pixels of the anchor."""
-        back: F64Array = self.patches.rest @ _inverse(self.poses)
+        back: F64Array = self.patches.rest @ inverse(square(self.poses))
         return back
 
     def advance(self, motion: Motion) -> None:
@@ -57,7 +57,7 @@ class Alignment:
         carried[:, :, 2] -= self._glance.mean_flow(motion, last)
         better = self._glimpsed(going_on, motion.newer) < self._glimpsed(carried, motion.newer)
         self.poses = self._settled(np.where(better[:, None, None], going_on, carried), motion.newer)
-        self._velocity = _inverse(last) @ _square(self.poses)
+        self._velocity = inverse(square(last)) @ square(self.poses)
 
     def _glimpsed(self, poses: F64Array, picture: Picture) -> F32Array:
         difference, weight = self._glance.compare(picture, poses)
@@ -85,7 +85,7 @@ class Alignment:
         steps = np.linalg.solve(normal, weighted @ difference[..., None])
         # The change that makes the anchor look like the picture, undone; to first order, and it vanishes as the steps do.
         undone = _IDENTITY[:2] - (steps.transpose(0, 2, 1) @ self.patches.changes).reshape(-1, 2, 3)
-        corrected: F64Array = poses @ _square(undone)
+        corrected: F64Array = poses @ square(undone)
         return corrected
 
 
@@ -101,13 +101,13 @@ def _misfit(weight: F32Array, certainty: F32Array) -> F32Array:
     return misfit
 
 
-def _square(affine: F64Array) -> F64Array:
+def square(affine: F64Array) -> F64Array:
     """Affine matrices float64 (N, 2, 3) with their last row: (N, 3, 3)."""
-    square = np.empty((len(affine), 3, 3))
-    square[:, :2], square[:, 2] = affine, _IDENTITY[2]
-    return square
+    whole = np.empty((len(affine), 3, 3))
+    whole[:, :2], whole[:, 2] = affine, _IDENTITY[2]
+    return whole
 
 
-def _inverse(affine: F64Array) -> F64Array:
-    """Inverses float64 (N, 3, 3) of affine matrices (N, 2, 3)."""
-    return np.asarray(np.linalg.inv(_square(affine)), np.float64)
+def inverse(affine: F64Array) -> F64Array:
+    """Inverses of affine matrices float64 (N, 3, 3)."""
+    return np.asarray(np.linalg.inv(affine), np.float64)
