@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from edgeseg.model import Inference, Model
 from edgeseg.motion import Motion, Trail
 from edgeseg.types import Frame
+
+NICENESS = 10
+"""By how much the full graph stands back behind the frames that go on; 19 is the most."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,11 +25,16 @@ class FinishedKey:
 
 
 class KeyWorker:
-    """Runs the full graph on one frame at a time, on one thread. Called from one other thread only; close it when done."""
+    """Runs the full graph on one frame at a time, on one thread. Called from one other thread only; close it when done.
+
+    On Linux that thread has a low priority, so that a frame that comes in gets a processor at once.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgeseg-key")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgeseg-key", initializer=_stand_back)
+        # The backend's own threads inherit the priority of the thread that opens the graph.
+        self._executor.submit(model.reopen_key).result()
         self._running: Future[Inference] | None = None
         self._trail = Trail()
 
@@ -59,3 +70,8 @@ class KeyWorker:
     def close(self) -> None:
         """End the thread, after the frame in flight. Calling it twice is fine."""
         self._executor.shutdown(wait=True)
+
+
+def _stand_back() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

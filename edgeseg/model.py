@@ -104,6 +104,11 @@ class Model:
             raise BackendError(f"the key frame had {carry.image_hw} pixels, this one has {frame.image_hw}; run a key frame first")
         return self._run(WARP, frame, carry.tensors)
 
+    def reopen_key(self) -> None:
+        """Open the full graph anew, from the calling thread."""
+        self._sessions.pop(KEY).close()
+        self._sessions[KEY] = self._open_session(KEY)
+
     def prepare_warp(self) -> None:
         """Open the light graph now, so that no frame waits for it. Doing it twice is fine."""
         if WARP not in self._sessions:
