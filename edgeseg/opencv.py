@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import re
@@ -13,8 +14,9 @@ PICTURE_PIXELS_MAX = 1 << 28
 """Larger pictures are refused: a file of a few megabytes can claim gigabytes of pixels."""
 
 
+@functools.cache
 def opencv() -> Any:
-    """The ``cv2`` module.
+    """The ``cv2`` module. Asked for many times a frame, so the answer is kept.
 
     Raises:
         MissingDependencyError: OpenCV is absent, or its native library does not load (a server without libGL).
