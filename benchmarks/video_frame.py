@@ -78,11 +78,12 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True, help="bundle of a video model")
     parser.add_argument("--clip", required=True, help="what edgeseg run takes as SOURCE")
     parser.add_argument("--frames", type=int, default=250, help="frames of the clip (default: %(default)s)")
+    parser.add_argument("--score", type=float, default=0.3, help="leave out instances that score no more (default: %(default)s)")
     parser.add_argument("--backend", default="auto", help="backend (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
     before = conditions()
-    with edgeseg.load(args.bundle, backend=args.backend) as model:
+    with edgeseg.load(args.bundle, backend=args.backend, score_threshold=args.score) as model:
         with edgeseg.open_source(args.clip) as source:
             records = measure(model, islice(source, args.frames))
         runs_on = f"{model.choice.name}: {model.runs_on}"
@@ -90,6 +91,7 @@ def main() -> int:
         "what": f"{model.bundle.recipe}, {args.frames} frames of {Path(args.clip).name}, {STRETCH} a turn; the first turn is warm-up",
         "conditions": before,
         "runs_on": runs_on,
+        "score_threshold": args.score,
         "camera_fps_of_overlapped": CAMERA_FPS,
         "settings": {name: asdict(settings) for name, settings in CONTENDERS.items()},
         "contenders": {name: found.to_json(records[REFERENCE]) for name, found in records.items()},
