@@ -15,7 +15,7 @@ class TrackerSettings:
     """An instance that belongs to no track begins one when it scores this or more."""
     strong_score: float = 0.4
     """Instances that score this or more choose their tracks first; weaker ones get what is left (ByteTrack's two passes)."""
-    min_overlap: float = 0.15
+    min_overlap: float = 0.3
     """Mask IoU with the track's mask, moved along the flow, from which an instance may be its next appearance."""
     min_likeness: float = 0.5
     """Colour similarity from which an instance may be a track that was out of sight."""

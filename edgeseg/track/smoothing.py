@@ -16,17 +16,17 @@ from edgeseg.types import F32Array, Instances, Masks, SizeHW
 
 MEMORY = np.float32(0.75)
 """Weight of the past where it agrees with the new mask; for each frame in which no graph found the object the same factor again."""
-SCORE_MEMORY = np.float32(0.5)
+SCORE_MEMORY = np.float32(0.6)
 """Weight of the past in a track's score."""
 COAST_DECAY = 0.8
 """What a score keeps per frame in which the graph misses the object."""
 TOLERANCE = np.float32(0.6)
 """Local mean difference, in mask values, from which the past has no weight: the shape has really changed."""
-FINE_PX = 2.0
-"""Cells of smoothed masks are about this large or smaller. What is moved from frame to frame on a coarse grid loses its corners:
-on YOLACT's, cells of 8 pixels in a picture 640 wide, smoothing cost 3 points of mask AP."""
+FINE_CELLS = 144
+"""Cells of smoothed masks are about as large as if so many covered the shorter side of the picture, or smaller. What is moved from
+frame to frame on a coarse grid loses its corners: on YOLACT's own 80 x 80 cells, smoothing cost 3 points of mask AP."""
 _CELLS_MAX = 128
-"""But there are at most this many along each side, so that a large mask is not slow."""
+"""But there are at most this many along each side of a mask, so that a large one is not slow."""
 _MARGIN_PX = 8
 """Around a box; masks reach a little beyond."""
 _NEIGHBOURHOOD = 3
@@ -49,7 +49,8 @@ def averaged(found: Instances, tracks: Sequence[Track], pairs: Mapping[int, int]
         track = tracks[t]
         scores[n] += SCORE_MEMORY * (np.float32(track.score) - scores[n])
         if track.mask is not None:
-            masks[n] = smoothed(masks[n], track.mask, compared.expected[t].step, MEMORY ** (track.unseen + 1))
+            fine = refined(masks[n], min(found.image_hw) / FINE_CELLS)
+            masks[n] = smoothed(fine, track.mask, compared.expected[t].step, MEMORY ** (track.unseen + 1))
     return rescored(replace(found, masks=SoftMasks(tuple(masks), found.image_hw)), scores)
 
 
@@ -90,7 +91,7 @@ def _joined(found: Instances, masks: SoftMasks, tracks: list[Track]) -> Instance
 
 
 def smoothed(new: SoftMask, old: Masks, step: F32Array, memory: np.float32) -> SoftMask:
-    """The new mask, on a finer grid, with the past blended in.
+    """The new mask with the past blended in.
 
     Jitter of an outline changes thin lines, whose local mean is small; a change of shape changes whole areas. So the
     past loses its weight with the local mean of the difference, and real changes are followed at once.
@@ -101,14 +102,10 @@ def smoothed(new: SoftMask, old: Masks, step: F32Array, memory: np.float32) -> S
         step: float32 (2, 3): the way of the track back to the last frame.
         memory: weight of the past where it agrees with the new mask.
     """
-    fine = refined(new)
-    if not fine.values.size:
-        return new
-    past = old.at(0, *back(step, *cell_middles(fine)))
-    difference = past - fine.values
+    difference = old.at(0, *back(step, *cell_middles(new))) - new.values
     local = np.abs(opencv().blur(difference, (_NEIGHBOURHOOD, _NEIGHBOURHOOD)))
     weight = memory * np.maximum(1 - local / TOLERANCE, 0)
-    return SoftMask(fine.values + weight * difference, fine.rectangle, fine.window)
+    return SoftMask(new.values + weight * difference, new.rectangle, new.window)
 
 
 def carried(old: Masks, step: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMasks:
@@ -125,23 +122,24 @@ def carried(old: Masks, step: F32Array, box: F32Array, image_hw: SizeHW) -> Soft
     x2, y2 = np.ceil(np.clip(box[2:] + _MARGIN_PX, 0, (width, height))).astype(int).tolist()
     if x1 >= x2 or y1 >= y2:
         return SoftMasks((grid_mask(np.zeros((0, 0), np.float32), (0, 0), (1, 1), image_hw),), image_hw)
-    rows, columns = (max(1, min(round(length / FINE_PX), _CELLS_MAX)) for length in (y2 - y1, x2 - x1))
+    cell_px = min(image_hw) / FINE_CELLS
+    rows, columns = (max(1, min(round(length / cell_px), _CELLS_MAX)) for length in (y2 - y1, x2 - x1))
     place = SoftMask(np.zeros((rows, columns), np.float32), (x1, y1, x2, y2), (x1, y1, x2, y2))
     return SoftMasks((replace(place, values=old.at(0, *back(step, *cell_middles(place)))),), image_hw)
 
 
-def refined(mask: SoftMask) -> SoftMask:
-    """The mask on cells of about FINE_PX or smaller: a whole number of them in each of its own."""
+def refined(mask: SoftMask, cell_px: float) -> SoftMask:
+    """The mask on cells of about ``cell_px`` pixels or smaller: a whole number of them in each of its own."""
     left, top, right, bottom = mask.rectangle
     rows, columns = mask.values.shape
-    across, down = _parts(right - left, columns), _parts(bottom - top, rows)
+    across, down = _parts((right - left) / cell_px, columns), _parts((bottom - top) / cell_px, rows)
     if across == down == 1:
         return mask
     return SoftMask(opencv().resize(mask.values, (columns * across, rows * down)), mask.rectangle, mask.window)
 
 
-def _parts(length: float, cells: int) -> int:
-    return max(1, min(round(length / cells / FINE_PX), _CELLS_MAX // cells))
+def _parts(wanted: float, cells: int) -> int:
+    return max(1, min(round(wanted / cells), _CELLS_MAX // cells))
 
 
 def cell_middles(mask: SoftMask) -> tuple[F32Array, F32Array]:

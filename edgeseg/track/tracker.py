@@ -120,7 +120,7 @@ class Tracker:
         """Move a track that was not found on; whether it keeps its place where the flow took it."""
         track, expected = self._tracks[t], compared.expected[t]
         track.unseen += 1
-        if track.mask is None or track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings.min_likeness):
+        if track.mask is None or track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings):
             track.hide()
             return False
         track.see(expected.box, carried(track.mask, expected.step, expected.box, compared.grid.image_hw))
