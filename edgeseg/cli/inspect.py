@@ -39,8 +39,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _sizes(bundle: Bundle) -> dict[str, int]:
-    names = {name for graph in bundle.graphs.values() for name in graph.files.values()}
-    return {name: (bundle.path / name).stat().st_size for name in sorted(names)}
+    return {name: (bundle.path / name).stat().st_size for name in sorted(bundle.hashes)}
 
 
 def _text(bundle: Bundle) -> str:
@@ -54,6 +53,7 @@ def _text(bundle: Bundle) -> str:
         ("labels", f"{len(bundle.labels)}: {names}{more}"),
         ("input", f"{width}x{height} {bundle.input.dtype}, {bundle.input.fit}"),
         *[row for name, graph in bundle.graphs.items() for row in _graph_rows(bundle, name, graph)],
+        *_shared_rows(bundle),
         ("hashes", "every file matches its SHA-256"),
         ("made with", ", ".join(f"{package} {version}" for package, version in bundle.made_with.items()) or "not recorded"),
         *([(f"parity {name}", _parity_text(value)) for name, value in bundle.parity.items()] or [("parity", "not recorded")]),
@@ -70,6 +70,12 @@ def _graph_rows(bundle: Bundle, name: str, graph: Graph) -> list[tuple[str, str]
         *[("  output", str(spec)) for spec in graph.outputs],
         *[("  carries", f"{output} -> {target}") for target, output in graph.carry.items()],
     ]
+
+
+def _shared_rows(bundle: Bundle) -> list[tuple[str, str]]:
+    """The files that no graph names but all need."""
+    graph_files = {file for graph in bundle.graphs.values() for file in graph.files.values()}
+    return [("shared", f"{file}, {size / 1e6:.1f} MB") for file, size in _sizes(bundle).items() if file not in graph_files]
 
 
 def _parity_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -271,3 +272,34 @@ def test_loading_refuses_what_this_edgeseg_cannot_decode(bundle: Path, change: C
 
     with pytest.raises(BundleError, match=message):
         edgeseg.load(bundle, backend="fake")
+
+
+def test_every_file_that_has_a_hash_is_checked(bundle: Path) -> None:
+    """Weights that graphs share are named by the hashes alone."""
+    (bundle / "weights.bin").write_bytes(b"weights")
+    _edit(bundle, lambda manifest: manifest["hashes"].update({"weights.bin": hashlib.sha256(b"weights").hexdigest()}))
+    read_bundle(bundle)
+    (bundle / "weights.bin").write_bytes(b"waits")
+
+    with pytest.raises(BundleError, match=r"weights\.bin was changed or damaged"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("carry", [{"key_state": "scores"}, {"key_state": "nothing"}, {"nobody": "state"}], ids=["shape", "output", "input"])
+def test_carry_that_joins_nothing_is_refused(tmp_path: Path, carry: dict[str, str]) -> None:
+    """An output that does not exist, an input that no graph has, or two that differ in shape."""
+    video = tiny_bundle(tmp_path / "video", warp=True)
+    read_bundle(video)
+    _edit(video, lambda manifest: manifest["graphs"]["key"].update(carry=carry))
+
+    with pytest.raises(BundleError, match="which no graph takes in that dtype and shape"):
+        read_bundle(video)
+
+
+def test_a_light_graph_that_nothing_feeds_is_refused(tmp_path: Path) -> None:
+    """Before a frame is read."""
+    video = tiny_bundle(tmp_path / "video", warp=True)
+    _edit(video, lambda manifest: manifest["graphs"]["key"].update(carry={}))
+
+    with pytest.raises(BundleError, match=r"nothing feeds the inputs \['key_state'\] of graph 'warp'"):
+        edgeseg.load(video, backend="fake")

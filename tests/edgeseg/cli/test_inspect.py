@@ -7,6 +7,9 @@ import json
 import pytest
 
 from edgeseg.cli import main
+from edgeseg.data import demo_bundle
+
+SHARED = demo_bundle() / "weights.bin"
 
 
 def test_text_names_all_there_is(bundle, capsys):
@@ -17,6 +20,15 @@ def test_text_names_all_there_is(bundle, capsys):
     size = (bundle / "key.onnx").stat().st_size
     for part in ("yolact", "tiny", "2: thing_0, thing_1", "64x64 uint8, stretch", "graph key", f"key.onnx, {size / 1e6:.1f} MB",
                  "image: uint8 [1, 64, 64, 3]", "boxes: float32 [5, 4]", "every file matches its SHA-256", "edgeseg test"):  # fmt: skip
+        assert part in text
+
+
+def test_a_video_bundle_shows_what_joins_its_graphs(capsys):
+    """What the key graph carries to the light one, and the weights that both share."""
+    assert main(["inspect", str(demo_bundle())]) == 0
+
+    text = capsys.readouterr().out
+    for part in ("graph warp", "sum4 -> key_sum4", "reduced -> key_reduced", f"weights.bin, {SHARED.stat().st_size / 1e6:.1f} MB"):
         assert part in text
 
 
