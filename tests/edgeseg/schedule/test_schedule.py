@@ -63,8 +63,8 @@ def test_fixed_counts_frames(text: str, since_key: int, step: Step) -> None:
         (replace(CALM, since_key=30), KEY),
     ],
     ids=[
-        "calm", "calm_propagate", "new_content", "moved", "unsure", "surer", "a_bit_of_each", "too_much_together", "just_had_one", "two_ago",
-        "scene_cut", "almost_overdue", "overdue",
+        "calm", "calm_propagate", "new_content", "moved", "unsure", "surer", "a_bit_of_each", "too_much_together", "just_had_one",
+        "two_ago", "scene_cut", "almost_overdue", "overdue",
     ],
 )  # fmt: skip
 def test_adaptive_asks_for_a_key_frame_when_the_last_one_no_longer_holds(tick: Tick, step: Step) -> None:
