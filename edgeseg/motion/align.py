@@ -17,7 +17,7 @@ from edgeseg.motion.patches import Patches
 from edgeseg.motion.picture import Picture
 from edgeseg.types import F32Array, F64Array, Instances
 
-STEPS = 3
+STEPS = 2
 """Gauss-Newton steps a frame."""
 NOISE_GREY = 12
 """Difference, in grey levels, from which on a point has less than half its weight."""
@@ -34,7 +34,12 @@ class Alignment:
         self.patches = Patches.cut(found, anchor)
         self.poses = self.patches.rest
         """float64 (N, 2, 3): where the instances are in the newest frame."""
-        self._glance = self.patches.thinned()
+        self.difference: F32Array = np.zeros_like(self.patches.grey)
+        """float32 (N, P): how much brighter the newest frame is there than the anchor was, in grey levels."""
+        self.weight = self.patches.weight
+        """float32 (N, P): 1 for points inside their mask and in both pictures, else 0."""
+        self._glance = self.patches.glance()
+        self._glance_twice = self._glance.twice()
         self._velocity: F64Array = np.broadcast_to(_IDENTITY, (len(found), 3, 3))
 
     @cached_property
@@ -55,26 +60,28 @@ class Alignment:
         going_on = last @ self._velocity
         carried = last.copy()
         carried[:, :, 2] -= self._glance.mean_flow(motion, last)
-        better = self._glimpsed(going_on, motion.newer) < self._glimpsed(carried, motion.newer)
-        self.poses = self._settled(np.where(better[:, None, None], going_on, carried), motion.newer)
+        either = np.concatenate([going_on, carried])
+        off_going_on, off_carried = np.split(self._glimpse(either, motion.newer), 2)
+        self._settle(np.where((off_going_on < off_carried)[:, None, None], going_on, carried), motion.newer)
         self._velocity = inverse(square(last)) @ square(self.poses)
 
-    def _glimpsed(self, poses: F64Array, picture: Picture) -> F32Array:
-        difference, weight = self._glance.compare(picture, poses)
-        return _misfit(weight, _certainty(difference, weight))
+    def _glimpse(self, poses: F64Array, picture: Picture) -> F32Array:
+        """How far two poses for each instance, (2N, 2, 3), are off: float32 (2N,)."""
+        weight = self._glance_twice.weight_inside(poses)
+        return _misfit(weight, _certainty(self._glance_twice.compare(picture, poses, weight), weight))
 
-    def _settled(self, poses: F64Array, picture: Picture) -> F64Array:
-        """The best poses on the way of the Gauss-Newton steps, the first included."""
-        best, least = poses, np.full(len(poses), np.inf, np.float32)
-        for step in range(STEPS + 1):
-            difference, weight = self.patches.compare(picture, poses)
+    def _settle(self, start: F64Array, picture: Picture) -> None:
+        """Take Gauss-Newton steps from poses (N, 2, 3), and keep where they lead if that is better."""
+        poses, weight = start, self.patches.weight_inside(start)
+        difference = first = self.patches.compare(picture, poses, weight)
+        certainty = at_first = _certainty(difference, weight)
+        for _ in range(STEPS):
+            poses = self._corrected(poses, difference, certainty)
+            difference = self.patches.compare(picture, poses, weight)
             certainty = _certainty(difference, weight)
-            misfit = _misfit(weight, certainty)
-            better = misfit < least
-            best, least = np.where(better[:, None, None], poses, best), np.where(better, misfit, least)
-            if step < STEPS:
-                poses = self._corrected(poses, difference, certainty)
-        return best
+        better = _misfit(weight, certainty) < _misfit(weight, at_first)
+        self.poses = np.where(better[:, None, None], poses, start)
+        self.difference, self.weight = np.where(better[:, None], difference, first), weight
 
     def _corrected(self, poses: F64Array, difference: F32Array, certainty: F32Array) -> F64Array:
         """Poses after one Gauss-Newton step against differences float32 (N, P) of points as certain as (N, P) says."""

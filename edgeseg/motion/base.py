@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from edgeseg.motion.flows import composed, explained, mean_length, reduced, returns
+from edgeseg.motion.flows import composed, explained, mean_length, returns
 from edgeseg.motion.picture import Picture
 from edgeseg.types import BoolArray, F32Array, SizeHW, U8Array
 
@@ -29,12 +29,6 @@ class Flow(Protocol):
             float32 (h, w, 2): displacement as x, y in pixels of these pictures.
         """
         ...
-
-
-def measured(flow: Flow, source: Picture, target: Picture) -> F32Array:
-    """The flow float32 (h, w, 2) from one picture to another, in cells of `Picture.grid`."""
-    rows, columns = source.grid.shape
-    return reduced(flow(source.measured, target.measured), (rows, columns))
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +64,7 @@ class Motion:
 
         It costs a second flow, measured when this is first asked for.
         """
-        return returns(self.backward, measured(self.flow, self.older, self.newer))
+        return returns(self.backward, self.flow(self.older.grid, self.newer.grid))
 
     @cached_property
     def shift(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeseg.motion.base import Flow, Motion, measured
+from edgeseg.motion.base import Flow, Motion
 from edgeseg.motion.dis import DisFlow
 from edgeseg.motion.picture import Picture
 from edgeseg.types import Frame
@@ -25,7 +25,7 @@ class MotionEstimator:
         older, self._last = self._last, newer
         if older is None or older.image_hw != newer.image_hw:
             return None
-        motion = Motion(measured(self._flow, newer, older), newer, older, self._flow)
+        motion = Motion(self._flow(newer.grid, older.grid), newer, older, self._flow)
         # A flow between scenes means nothing; after a black frame all is best looked for where it was.
         return replace(motion, backward=np.zeros_like(motion.backward)) if motion.cut else motion
 

@@ -67,15 +67,6 @@ def explained(newer: U8Array, older: U8Array, backward: F32Array) -> float:
     return float(cv2.countNonZero(cv2.bitwise_and(same, _inside(at))) / same.size)
 
 
-def reduced(flow: F32Array, grid_hw: SizeHW) -> F32Array:
-    """A flow (h, w, 2) on a coarser grid, in its cells."""
-    cv2 = opencv()
-    rows, columns = grid_hw
-    scale = (columns / flow.shape[1], rows / flow.shape[0])
-    small: F32Array = cv2.multiply(cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA), (*scale, 1.0, 1.0))
-    return small
-
-
 def mean_length(flow: F32Array) -> float:
     """Mean length of the displacements, in cells."""
-    return float(opencv().mean(opencv().magnitude(flow[..., 0], flow[..., 1]))[0])
+    return float(np.abs(np.ascontiguousarray(flow).view(np.complex64)).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,6 +47,25 @@ class Lattice:
         low, high = self.windows[:, axis].astype(np.float32), self.windows[:, 2 + axis].astype(np.float32)
         middles: F32Array = low[:, None] + (high - low)[:, None] * along
         return middles
+
+    def common(self, i: int, j: int, axis: int) -> slice:
+        """The cells of window ``j`` along an axis whose middles lie in window ``i``; none where it stops before it starts."""
+        (low, high), (start, stop) = self._sides[i][axis], self._sides[j][axis]
+        per_pixel = SIDE / max(stop - start, 1)
+        first, last = math.ceil((low - start) * per_pixel - 0.5), math.ceil((high - start) * per_pixel - 0.5)
+        return slice(max(first, 0), min(last, SIDE))
+
+    def cells(self, i: int, j: int, axis: int) -> I64Array:
+        """int64 (S,): the cell of window ``i`` in which each cell of window ``j`` has its middle along an axis."""
+        low, high = self._sides[i][axis]
+        middles = self.y[j] if axis else self.x[j]
+        cells: I64Array = np.clip((middles - low) * (SIDE / max(high - low, 1)), 0, SIDE - 1).astype(np.int64)
+        return cells
+
+    @cached_property
+    def _sides(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """For each window its first and last pixel, along x and along y."""
+        return [((x1, x2), (y1, y2)) for x1, y1, x2, y2 in self.windows.tolist()]
 
     def points(self) -> F32Array:
         """float32 (2, N, S, S): x and y of the cells' middles."""

@@ -8,19 +8,18 @@ from functools import cached_property
 import numpy as np
 
 from edgeseg.motion.base import Motion
-from edgeseg.motion.picture import LEVELS, Picture, stack
+from edgeseg.motion.picture import LEVELS, Picture
 from edgeseg.opencv import opencv
 from edgeseg.types import AnyArray, BoolArray, F32Array, F64Array, Instances, SizeHW
 
-SIDE = 24
+SIDE = 20
 """Points along each side of a box."""
-SPACING = 1.6
+SPACING = 2.0
 """Of the points, in pixels of the level that is looked at: finer would only see noise, coarser would skip detail."""
 RIM = 0.3
 """Mask value from which on points count: with a thin rim, outlines are matched and not only what is between them."""
 BRIGHTNESS_GREY = 5
 """An instance may become this much brighter or darker as a whole and still be itself. More would let it slide over its background."""
-_SOBEL_SUM = 8
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,8 +57,10 @@ class Patches:
         scale, top = _level(rest, anchor)
         weight = _weight(found, rest, points)
         aspect = rest[:, 1, 1] / rest[:, 0, 0]
-        bare = cls(rest, points, weight, weight, weight[:, None], _changes(aspect), scale, top, anchor.image_hw)
-        return replace(bare, grey=bare.look(anchor.stacked, rest), slopes=bare._slopes(anchor))
+        changes = _changes(aspect)
+        bare = cls(rest, points, weight, weight, weight[:, None], changes, scale, top, anchor.image_hw)
+        grey = bare.look(anchor.stacked, rest)
+        return replace(bare, grey=grey, slopes=_slopes(grey, points, changes))
 
     @cached_property
     def total(self) -> F32Array:
@@ -67,23 +68,17 @@ class Patches:
         total: F32Array = np.maximum(self.weight.sum(axis=1), np.float32(1))
         return total
 
-    def _slopes(self, anchor: Picture) -> F32Array:
-        cv2 = opencv()
-        half = (self.rest[:, [0, 1], [0, 1]] * self.scale).astype(np.float32)
-        slopes = []
-        for axis, order in enumerate(((1, 0), (0, 1))):
-            levels = tuple(cv2.Sobel(level, cv2.CV_32F, *order, scale=1 / _SOBEL_SUM) for level in anchor.levels)
-            slopes.append(self.look(stack(levels), self.rest) * half[:, axis, None])
-        # The chain rule: slope along u and v, times how a parameter moves a point (u, v, 1).
-        moved = np.stack([slopes[axis] * part for axis in range(2) for part in self.points], axis=1)
-        along: F32Array = self.changes.astype(np.float32) @ moved
-        return along
-
-    def thinned(self) -> Patches:
-        """The same with every second point each way."""
+    def glance(self) -> Patches:
+        """A quicker look: every second point each way."""
         kept = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)[::2, ::2].ravel()
         points, weight, grey = self.points[:, kept], self.weight[:, kept], self.grey[:, kept]
         return replace(self, points=points, weight=weight, grey=grey, slopes=self.slopes[:, :, kept])
+
+    def twice(self) -> Patches:
+        """All patches, and all once more: 2N."""
+        rows = np.tile(np.arange(len(self.rest)), 2)
+        own = {name: getattr(self, name)[rows] for name in ("rest", "weight", "grey", "slopes", "changes", "scale", "top")}
+        return replace(self, **own)
 
     def look(self, stacked: AnyArray, poses: F64Array) -> F32Array:
         """float32 (N, P): what stacked levels show at the points as posed."""
@@ -95,20 +90,18 @@ class Patches:
         seen: F32Array = cv2.remap(stacked, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         return seen
 
-    def compare(self, picture: Picture, poses: F64Array) -> tuple[F32Array, F32Array]:
-        """How much brighter a picture is than the anchor at the points as posed, and the weight of the points inside it.
+    def compare(self, picture: Picture, poses: F64Array, weight: F32Array) -> F32Array:
+        """How much brighter a picture is than the anchor at the points as posed, float32 (N, P).
 
-        Returns:
-            float32 (N, P) each. What all of an instance has in common is taken off, up to `BRIGHTNESS_GREY`.
+        What all points of an instance, by weight (N, P), have in common is taken off, up to `BRIGHTNESS_GREY`.
         """
         difference = self.look(picture.stacked, poses)
         difference -= self.grey
-        weight = self._weight_inside(poses)
         common = np.einsum("np,np->n", difference, weight) / self.total
         difference -= np.maximum(np.minimum(common, BRIGHTNESS_GREY), -BRIGHTNESS_GREY)[:, None]
-        return difference, weight
+        return difference
 
-    def _weight_inside(self, poses: F64Array) -> F32Array:
+    def weight_inside(self, poses: F64Array) -> F32Array:
         """float32 (N, P): the weight of the points that lie inside the picture as posed."""
         middle, reach = poses[:, :, 2], np.abs(poses[:, :, :2]).sum(axis=2)
         beyond = (middle < reach) | (middle + reach > self.image_hw[::-1])
@@ -130,6 +123,16 @@ class Patches:
         flow = cv2.remap(motion.backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mean: F64Array = (self.weight[:, None] @ flow)[:, 0] / self.total[:, None] * cell
         return mean
+
+
+def _slopes(grey: F32Array, points: F32Array, changes: F64Array) -> F32Array:
+    """float32 (N, 6, P); see `Patches.slopes`. The points lie dense enough for differences between neighbours to be slopes."""
+    lattice = grey.reshape(-1, SIDE, SIDE)
+    across, down = (np.asarray(np.gradient(lattice, 2 / SIDE, axis=axis)) for axis in (2, 1))
+    # The chain rule: slope along u and v, times how a parameter moves a point (u, v, 1).
+    moved = np.stack([slope.reshape(grey.shape) * part for slope in (across, down) for part in points], axis=1)
+    slopes: F32Array = changes.astype(np.float32) @ moved
+    return slopes
 
 
 def _rest(boxes: F32Array) -> F64Array:

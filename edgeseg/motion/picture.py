@@ -12,13 +12,11 @@ from edgeseg.types import SizeHW, U8Array
 
 LONGER_SIDE = 320
 """Of the finest level, in pixels. Smaller frames keep their size."""
-SHORTER_SIDE_MIN = 32
+SHORTER_SIDE_MIN = 64
 """Pixels that even the narrowest frame gets along its shorter side: optical flow needs some room."""
 LEVELS = 4
-MEASURED = 1
-"""The level on which flow is measured."""
 GRID = 2
-"""The level whose pixels are the cells of `Motion`: half as fine, which is still finer than what the flow resolves."""
+"""The level on which flow is measured; its pixels are the cells of `Motion`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,13 +53,8 @@ class Picture:
 
     @property
     def grid(self) -> U8Array:
-        """uint8 (h, w): the level whose pixels are the cells of `Motion`."""
-        return self.levels[GRID]
-
-    @property
-    def measured(self) -> U8Array:
         """uint8 (h, w): the level on which flow is measured."""
-        return self.levels[MEASURED]
+        return self.levels[GRID]
 
     @cached_property
     def stacked(self) -> U8Array:

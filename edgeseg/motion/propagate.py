@@ -22,10 +22,9 @@ def propagate(found: Instances, trail: Trail, score_threshold: float = 0.0) -> I
         return found
     if trail.lost:
         return found.select(np.zeros(0, np.intp))
-    alignment, whole = trail.align(found), trail.whole
-    posed = Outlines.of(found, alignment, whole.newer, whole.older)
-    outlines = posed.visible(found)
-    explained = posed.explained()
+    alignment = trail.align(found)
+    outlines = Outlines.of(alignment).visible()
+    explained = outlines.explained
     factor = np.where(explained < LOST, 0, explained) * np.float32(DECAY ** len(trail))
     boxes = _boxes(found, alignment, outlines)
     scores = (found.scores * factor).astype(np.float32)
