@@ -55,7 +55,9 @@ OPTIONAL = {
 UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
-BLOCKED = ["cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL"]
+BLOCKED = [
+    "cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
