@@ -24,8 +24,8 @@ from .conditions import conditions
 REFERENCE = "every"
 TRACKED = f"{REFERENCE}+track"
 STEADY = f"{REFERENCE}+track+smooth"
-INTERVALS = (2, 3, 5, 8, 12)
-DRIFTS = ("0.06", "0.1", "0.15", "0.22", "0.32")
+INTERVALS = (2, 5, 8)
+DRIFTS = ("0.1", "0.15", "0.2", "0.28")
 BETWEEN = ("warp", "propagate")
 LEADING = 5
 """The interval that bounds are stated for: YolactEdge's."""
