@@ -67,7 +67,7 @@ class Alignment:
 
     def _glimpse(self, poses: F64Array, picture: Picture) -> F32Array:
         """How far two poses for each instance, (2N, 2, 3), are off: float32 (2N,)."""
-        weight = self._glance_twice.weight_inside(poses)
+        weight = self._glance_twice.weight
         return _misfit(weight, _certainty(self._glance_twice.compare(picture, poses, weight), weight))
 
     def _settle(self, start: F64Array, picture: Picture) -> None:

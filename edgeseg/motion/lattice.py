@@ -48,6 +48,12 @@ class Lattice:
         middles: F32Array = low[:, None] + (high - low)[:, None] * along
         return middles
 
+    def meetings(self) -> list[tuple[int, int]]:
+        """All pairs of windows that share pixels."""
+        low, high = self.windows[:, None, :2], self.windows[:, None, 2:]
+        meet = (low < high.swapaxes(0, 1)).all(axis=2)
+        return [(i, j) for i, j in np.argwhere(np.triu(meet & meet.T, 1)).tolist()]
+
     def common(self, i: int, j: int, axis: int) -> slice:
         """The cells of window ``j`` along an axis whose middles lie in window ``i``; none where it stops before it starts."""
         (low, high), (start, stop) = self._sides[i][axis], self._sides[j][axis]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,8 @@ from edgeseg.types import BoolArray, F32Array
 
 AROUND = 3
 """Points along the side of the square over which changes are averaged."""
+SAME_GREY = 15
+"""Change, in grey levels, up to which a point is explained by the anchor."""
 HIDDEN_GREY = 35
 """Change, in grey levels, from which on something else is seen at a point."""
 FRAGMENT = 0.1
@@ -72,7 +73,7 @@ class Outlines:
     @property
     def explained(self) -> F32Array:
         """float32 (N,): part of each mask in the picture where the newest frame shows what the anchor did."""
-        same = self.alignment.weight.reshape(self.change.shape) * (self.change <= HIDDEN_GREY)
+        same = self.alignment.weight.reshape(self.change.shape) * (self.change <= SAME_GREY)
         part: F32Array = same.sum(axis=(1, 2)) / np.maximum(self.alignment.weight.sum(axis=1), 1)
         return part
 
@@ -90,7 +91,7 @@ class Outlines:
         What they shared in the anchor stays shared: two boxes may have been found on one object.
         """
         values, inside = self.values.copy(), self.values > THRESHOLD
-        for i, j in combinations(range(len(values)), 2):
+        for i, j in self.lattice.meetings():
             on_j = self._contested(inside, i, j)
             on_i = None if on_j is None else self._contested(inside, j, i)
             if on_j is None or on_i is None:

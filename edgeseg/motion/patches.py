@@ -43,8 +43,8 @@ class Patches:
     """float64 (N, 6, 6): what each of these adds to an affine matrix (2, 3) in own coordinates, row by row."""
     scale: F64Array
     """float64 (N, 2): pixels of a frame to pixels of the level each box is looked at, x and y."""
-    top: F64Array
-    """float64 (N,): first row of that level in `Picture.stacked`."""
+    start: F64Array
+    """float64 (N, 2): where in `Picture.stacked` the frame's top left corner lies on that level, if pixels' middles are whole numbers."""
     image_hw: SizeHW
 
     @classmethod
@@ -54,11 +54,11 @@ class Patches:
         u, v = (axis.ravel() for axis in np.meshgrid(lattice, lattice))
         points = np.stack([u, v, np.ones_like(u)])
         rest = _rest(found.boxes)
-        scale, top = _level(rest, anchor)
+        scale, start = _level(rest, anchor)
         weight = _weight(found, rest, points)
         aspect = rest[:, 1, 1] / rest[:, 0, 0]
         changes = _changes(aspect)
-        bare = cls(rest, points, weight, weight, weight[:, None], changes, scale, top, anchor.image_hw)
+        bare = cls(rest, points, weight, weight, weight[:, None], changes, scale, start, anchor.image_hw)
         grey = bare.look(anchor.stacked, rest)
         return replace(bare, grey=grey, slopes=_slopes(grey, points, changes))
 
@@ -77,17 +77,16 @@ class Patches:
     def twice(self) -> Patches:
         """All patches, and all once more: 2N."""
         rows = np.tile(np.arange(len(self.rest)), 2)
-        own = {name: getattr(self, name)[rows] for name in ("rest", "weight", "grey", "slopes", "changes", "scale", "top")}
+        own = {name: getattr(self, name)[rows] for name in ("rest", "weight", "grey", "slopes", "changes", "scale", "start")}
         return replace(self, **own)
 
     def look(self, stacked: AnyArray, poses: F64Array) -> F32Array:
         """float32 (N, P): what stacked levels show at the points as posed."""
         cv2 = opencv()
-        across, down = poses[:, 0] * self.scale[:, :1], poses[:, 1] * self.scale[:, 1:]
-        across[:, 2] -= 0.5
-        down[:, 2] += self.top - 0.5
-        x, y = across.astype(np.float32) @ self.points, down.astype(np.float32) @ self.points
-        seen: F32Array = cv2.remap(stacked, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        on_level = poses * self.scale[:, :, None]
+        on_level[:, :, 2] += self.start
+        at = on_level.astype(np.float32) @ self.points
+        seen: F32Array = cv2.remap(stacked, at[:, 0], at[:, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         return seen
 
     def compare(self, picture: Picture, poses: F64Array, weight: F32Array) -> F32Array:
@@ -119,8 +118,8 @@ class Patches:
         cell = np.array([self.image_hw[1] / columns, self.image_hw[0] / rows])
         in_cells = (poses / cell[:, None]).astype(np.float32)
         in_cells[:, :, 2] -= 0.5
-        x, y = in_cells[:, 0] @ self.points, in_cells[:, 1] @ self.points
-        flow = cv2.remap(motion.backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        at = in_cells @ self.points
+        flow = cv2.remap(motion.backward, at[:, 0], at[:, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mean: F64Array = (self.weight[:, None] @ flow)[:, 0] / self.total[:, None] * cell
         return mean
 
@@ -159,13 +158,13 @@ def _inside(at: AnyArray, image_hw: SizeHW) -> BoolArray:
 
 
 def _level(rest: F64Array, picture: Picture) -> tuple[F64Array, F64Array]:
-    """Scale float64 (N, 2) and first row (N,) of the level on which the points of each box are about `SPACING` pixels apart."""
+    """Scale and start, float64 (N, 2) each, of the level on which the points of each box are about `SPACING` pixels apart."""
     height, width = picture.image_hw
     scales = np.array([(level.shape[1] / width, level.shape[0] / height) for level in picture.levels])
     tops = np.cumsum([0, *(level.shape[0] for level in picture.levels[:-1])])
     apart = np.maximum(rest[:, 0, 0], rest[:, 1, 1]) * 2 / SIDE * scales[0].max()
     level = np.clip(np.rint(np.log2(apart / SPACING)), 0, LEVELS - 1).astype(np.intp)
-    return scales[level], tops[level].astype(np.float64)
+    return scales[level], np.stack([np.zeros(len(level)), tops[level]], axis=1) - 0.5
 
 
 def _changes(aspect: F64Array) -> F64Array:

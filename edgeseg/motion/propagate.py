@@ -10,7 +10,7 @@ from edgeseg.motion.outline import Outlines
 from edgeseg.motion.trail import Trail
 from edgeseg.types import F32Array, Instances
 
-DECAY = 0.99
+DECAY = 0.995
 """What a score keeps per frame."""
 LOST = 0.3
 """Explained part of a mask below which its object is taken to be gone."""
