@@ -18,7 +18,10 @@ def back(step: F32Array, x: F32Array, y: F32Array) -> tuple[F32Array, F32Array]:
 
 
 def moved_box(step: F32Array, box: F32Array) -> F32Array:
-    """A box of the last frame, float32 (4,), where its middle is now."""
-    middle = (box[:2] + box[2:]) / 2
-    now = np.linalg.solve(step[:, :2], middle - step[:, 2])
-    return (box + np.tile(now - middle, 2)).astype(np.float32)
+    """A box of the last frame, float32 (4,), shifted as its middle was. The step can be undone."""
+    (a, b, c), (d, e, f) = step.tolist()
+    x1, y1, x2, y2 = box.tolist()
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    whole = a * e - b * d
+    right, down = (e * (x - c) - b * (y - f)) / whole - x, (a * (y - f) - d * (x - c)) / whole - y
+    return np.array([x1 + right, y1 + down, x2 + right, y2 + down], np.float32)

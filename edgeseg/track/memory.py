@@ -32,6 +32,8 @@ class Track:
     """Square roots of its colour histogram, averaged over time."""
     velocity: F32Array
     """float32 (2,): pixels a frame, averaged over time."""
+    mask_quality: float = 1.0
+    """Its mask score over its score, when it was last found; 1 from models that do not score masks."""
     hits: int = 1
     """In how many graph results it was found."""
     unseen: int = 0
@@ -49,9 +51,12 @@ class Track:
         self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * moved).astype(np.float32)
         self.box, self.mask = box, mask
 
-    def confirm(self, score: float, look: F32Array) -> None:
-        """A graph found it."""
-        self.score, self.hits, self.unseen = score, self.hits + 1, 0
+    def confirm(self, found: Instances, n: int, look: F32Array) -> None:
+        """A graph found it: it is instance ``n``."""
+        self.see(found.boxes[n], found.masks.select(np.array([n])))
+        self.score, self.hits, self.unseen = float(found.scores[n]), self.hits + 1, 0
+        if found.mask_scores is not None:
+            self.mask_quality = float(found.mask_scores[n]) / max(self.score, 1e-6)
         if look.any():
             blend = _LOOK_MEMORY * self.look + (1 - _LOOK_MEMORY) * look
             self.look = (blend / np.linalg.norm(blend)).astype(np.float32)

@@ -16,8 +16,8 @@ from edgeseg.types import F32Array, Instances, Masks, SizeHW
 
 MEMORY = np.float32(0.75)
 """Weight of the past where it agrees with the new mask; for each frame in which no graph found the object the same factor again."""
-SCORE_MEMORY = np.float32(0.6)
-"""Weight of the past in a track's score."""
+SCORE_RESULTS = 10
+"""A track's score is the mean of the first so many; then each new one has this part of the weight. Scores of single frames jump."""
 COAST_DECAY = 0.8
 """What a score keeps per frame in which the graph misses the object."""
 TOLERANCE = np.float32(0.6)
@@ -47,7 +47,7 @@ def averaged(found: Instances, tracks: Sequence[Track], pairs: Mapping[int, int]
     masks, scores = list(found.masks.masks), found.scores.copy()
     for t, n in pairs.items():
         track = tracks[t]
-        scores[n] += SCORE_MEMORY * (np.float32(track.score) - scores[n])
+        scores[n] = track.score + (scores[n] - track.score) / min(track.hits + 1, SCORE_RESULTS)
         if track.mask is not None:
             fine = refined(masks[n], min(found.image_hw) / FINE_CELLS)
             masks[n] = smoothed(fine, track.mask, compared.expected[t].step, MEMORY ** (track.unseen + 1))
@@ -78,6 +78,7 @@ def with_coasting(found: Instances, tracks: Sequence[Track], min_score: float) -
 
 def _joined(found: Instances, masks: SoftMasks, tracks: list[Track]) -> Instances:
     scores = np.array([track.score * COAST_DECAY**track.unseen for track in tracks], np.float32)
+    quality = np.array([track.mask_quality for track in tracks], np.float32)
     moved = [mask for track in tracks if isinstance(track.mask, SoftMasks) for mask in track.mask.masks]
     return Instances(
         boxes=np.concatenate([found.boxes, [track.box for track in tracks]]).astype(np.float32),
@@ -86,7 +87,7 @@ def _joined(found: Instances, masks: SoftMasks, tracks: list[Track]) -> Instance
         masks=SoftMasks((*masks.masks, *moved), found.image_hw),
         track_ids=np.concatenate([found.track_ids, [track.track_id for track in tracks]]).astype(np.int64),
         image_hw=found.image_hw,
-        mask_scores=None if found.mask_scores is None else np.concatenate([found.mask_scores, scores]),
+        mask_scores=None if found.mask_scores is None else np.concatenate([found.mask_scores, scores * quality]),
     )
 
 
@@ -143,10 +144,9 @@ def _parts(wanted: float, cells: int) -> int:
 
 
 def cell_middles(mask: SoftMask) -> tuple[F32Array, F32Array]:
-    """float32 (h, w) each: x and y of the middles of a mask's cells, in pixels of the image."""
+    """float32 (1, w) and (h, 1): x and y of the middles of a mask's cells, in pixels of the image."""
     rows, columns = mask.values.shape
     left, top, right, bottom = mask.rectangle
     x = left + (np.arange(columns) + 0.5) * ((right - left) / columns)
     y = top + (np.arange(rows) + 0.5) * ((bottom - top) / rows)
-    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    return grid_x, grid_y
+    return x.astype(np.float32)[None], y.astype(np.float32)[:, None]

@@ -67,8 +67,7 @@ class Tracker:
         ids = np.full(len(found), -1, np.int64)
         for t, n in pairs.items():
             ids[n] = self._tracks[t].track_id
-            self._tracks[t].see(found.boxes[n], result.masks.select(np.array([n])))
-            self._tracks[t].confirm(float(result.scores[n]), compared.found.looks[n])
+            self._tracks[t].confirm(result, n, compared.found.looks[n])
         held = [t for t in range(len(self._tracks)) if t not in pairs and self._hold(t, compared)]
         coasting = [self._tracks[t] for t in held]
         self._begin(result, ids, held, compared)
