@@ -40,7 +40,7 @@ class Alignment:
         """float32 (N, P): 1 for points inside their mask and in both pictures, else 0."""
         self._glance = self.patches.glance()
         self._glance_twice = self._glance.twice()
-        self._velocity: F64Array = np.broadcast_to(_IDENTITY, (len(found), 3, 3))
+        self._velocity: F64Array = np.zeros((len(found), 3, 3))
 
     @cached_property
     def extents(self) -> F32Array:
@@ -57,13 +57,14 @@ class Alignment:
     def advance(self, motion: Motion) -> None:
         """Follow the instances through one motion: they go on as before, or with the flow, whichever fits better."""
         last = self.poses
-        going_on = last @ self._velocity
+        going_on = last @ (_IDENTITY + motion.frames * self._velocity)
         carried = last.copy()
         carried[:, :, 2] -= self._glance.mean_flow(motion, last)
         either = np.concatenate([going_on, carried])
         off_going_on, off_carried = np.split(self._glimpse(either, motion.newer), 2)
-        self._settle(np.where((off_going_on < off_carried)[:, None, None], going_on, carried), motion.newer)
-        self._velocity = inverse(square(last)) @ square(self.poses)
+        start = np.where((off_going_on < off_carried)[:, None, None], going_on, carried)
+        self._settle(start, motion.newer)
+        self._velocity = (inverse(square(last)) @ square(self.poses) - _IDENTITY) / motion.frames
 
     def _glimpse(self, poses: F64Array, picture: Picture) -> F32Array:
         """How far two poses for each instance, (2N, 2, 3), are off: float32 (2N,)."""
@@ -72,28 +73,30 @@ class Alignment:
 
     def _settle(self, start: F64Array, picture: Picture) -> None:
         """Take Gauss-Newton steps from poses (N, 2, 3), and keep where they lead if that is better."""
-        poses, weight = start, self.patches.weight_inside(start)
-        difference = first = self.patches.compare(picture, poses, weight)
+        patches = self.patches
+        poses, weight = start, patches.weight_inside(start)
+        difference = first = patches.compare(picture, poses, weight)
         certainty = at_first = _certainty(difference, weight)
         for _ in range(STEPS):
-            poses = self._corrected(poses, difference, certainty)
-            difference = self.patches.compare(picture, poses, weight)
+            poses = _corrected(patches, poses, difference, certainty)
+            difference = patches.compare(picture, poses, weight)
             certainty = _certainty(difference, weight)
         better = _misfit(weight, certainty) < _misfit(weight, at_first)
         self.poses = np.where(better[:, None, None], poses, start)
         self.difference, self.weight = np.where(better[:, None], difference, first), weight
 
-    def _corrected(self, poses: F64Array, difference: F32Array, certainty: F32Array) -> F64Array:
-        """Poses after one Gauss-Newton step against differences float32 (N, P) of points as certain as (N, P) says."""
-        slopes = self.patches.slopes
-        weighted = slopes * certainty[:, None]
-        normal = (weighted @ slopes.transpose(0, 2, 1)).astype(np.float64)
-        normal += (np.einsum("nii->n", normal) / len(STIFFNESS) + 1)[:, None, None] * np.diag(STIFFNESS)
-        steps = np.linalg.solve(normal, weighted @ difference[..., None])
-        # The change that makes the anchor look like the picture, undone; to first order, and it vanishes as the steps do.
-        undone = _IDENTITY[:2] - (steps.transpose(0, 2, 1) @ self.patches.changes).reshape(-1, 2, 3)
-        corrected: F64Array = poses @ square(undone)
-        return corrected
+
+def _corrected(patches: Patches, poses: F64Array, difference: F32Array, certainty: F32Array) -> F64Array:
+    """Poses after one Gauss-Newton step against differences float32 (N, P) of points as certain as (N, P) says."""
+    slopes = patches.slopes
+    weighted = slopes * certainty[:, None]
+    normal = (weighted @ slopes.transpose(0, 2, 1)).astype(np.float64)
+    normal += (np.einsum("nii->n", normal) / len(STIFFNESS) + 1)[:, None, None] * np.diag(STIFFNESS)
+    steps = np.linalg.solve(normal, weighted @ difference[..., None])
+    # The change that makes the anchor look like the picture, undone; to first order, and it vanishes as the steps do.
+    undone = _IDENTITY[:2] - (steps.transpose(0, 2, 1) @ patches.changes).reshape(-1, 2, 3)
+    corrected: F64Array = poses @ square(undone)
+    return corrected
 
 
 def _certainty(difference: F32Array, weight: F32Array) -> F32Array:

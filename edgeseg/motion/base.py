@@ -41,6 +41,8 @@ class Motion:
     older: Picture
     flow: Flow
     """What measured ``backward``; asked for the other direction when that is needed."""
+    frames: int = 1
+    """From the older frame to the newer one."""
 
     def __post_init__(self) -> None:
         hw = self.newer.grid.shape
@@ -88,4 +90,4 @@ class Motion:
 
     def then(self, later: Motion) -> Motion:
         """This motion and the one that follows it, as one."""
-        return Motion(composed(later.backward, self.backward), later.newer, self.older, later.flow)
+        return Motion(composed(later.backward, self.backward), later.newer, self.older, later.flow, self.frames + later.frames)

@@ -6,8 +6,8 @@ from edgeseg.motion.align import Alignment
 from edgeseg.motion.base import Motion
 from edgeseg.types import BoolArray, F32Array, Instances
 
-WAITING_MAX = 8
-"""Motions kept until instances are moved along them; of more, neighbours are joined."""
+WAITING_MAX = 32
+"""Motions kept until instances are moved along them; of more, neighbours are joined. Small: a tenth of a megabyte each."""
 
 
 class Trail:
@@ -43,7 +43,7 @@ class Trail:
         self._lost = (self._lost or motion.cut) and self._whole.cut
         self._waiting.append(motion)
         if len(self._waiting) > WAITING_MAX:
-            self._waiting = [*_joined(self._waiting[:-1]), motion]
+            self._waiting = _joined(self._waiting)
 
     @property
     def whole(self) -> Motion:
@@ -96,5 +96,6 @@ class Trail:
 
 
 def _joined(motions: list[Motion]) -> list[Motion]:
-    """Half as many motions over the same frames; their number is even."""
-    return [first.then(second) for first, second in zip(motions[::2], motions[1::2], strict=True)]
+    """About half as many motions over the same frames: neighbours joined, the last left alone if their number is odd."""
+    pairs = zip(motions[::2], motions[1::2], strict=False)
+    return [first.then(second) for first, second in pairs] + motions[len(motions) & ~1 :]
