@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.track.appearance import BINS, colour_bins, look
+from edgeseg.track.appearance import BINS, MIN_CELLS, colour_bins, look
 from edgeseg.track.grid import Grid, grid_of
 from edgeseg.track.matching import Fit, Side
 from edgeseg.track.memory import Expected, Track, draw, expect
@@ -50,6 +50,8 @@ class Comparison:
         What was found in the very same place does not hide it: that is the object itself, taken for another class.
         """
         cells = self.tracks.drawn[t]
+        if cells.sum() < MIN_CELLS:
+            return False
         others = self.found.drawn[self.fit.overlap[t] < settings.same_place]
         covered = float(others.max(axis=0, initial=0) @ cells)
         return 2 * covered <= cells.sum() and float(look(self.bins, cells) @ self.tracks.looks[t]) >= settings.min_likeness

@@ -27,8 +27,8 @@ FINE_CELLS = 144
 frame to frame on a coarse grid loses its corners: on YOLACT's own 80 x 80 cells, smoothing cost 3 points of mask AP."""
 _CELLS_MAX = 128
 """But there are at most this many along each side of a mask, so that a large one is not slow."""
-_MARGIN_PX = 8
-"""Around a box; masks reach a little beyond."""
+_MARGIN_CELLS = 3
+"""Fine cells around a box; masks reach a little beyond."""
 _NEIGHBOURHOOD = 3
 """Cells, along each side, over which the difference is averaged."""
 
@@ -77,11 +77,13 @@ def with_coasting(found: Instances, tracks: Sequence[Track], min_score: float) -
 
 
 def _joined(found: Instances, masks: SoftMasks, tracks: list[Track]) -> Instances:
+    height, width = found.image_hw
+    boxes = np.clip([track.box for track in tracks], 0, [width, height, width, height])
     scores = np.array([track.score * COAST_DECAY**track.unseen for track in tracks], np.float32)
     quality = np.array([track.mask_quality for track in tracks], np.float32)
     moved = [mask for track in tracks if isinstance(track.mask, SoftMasks) for mask in track.mask.masks]
     return Instances(
-        boxes=np.concatenate([found.boxes, [track.box for track in tracks]]).astype(np.float32),
+        boxes=np.concatenate([found.boxes, boxes]).astype(np.float32),
         scores=np.concatenate([found.scores, scores]),
         classes=np.concatenate([found.classes, [track.class_id for track in tracks]]).astype(np.int64),
         masks=SoftMasks((*masks.masks, *moved), found.image_hw),
@@ -118,12 +120,12 @@ def carried(old: Masks, step: F32Array, box: F32Array, image_hw: SizeHW) -> Soft
         box: float32 (4,): about where it is now.
         image_hw: size of the picture.
     """
-    height, width = image_hw
-    x1, y1 = np.floor(np.clip(box[:2] - _MARGIN_PX, 0, (width, height))).astype(int).tolist()
-    x2, y2 = np.ceil(np.clip(box[2:] + _MARGIN_PX, 0, (width, height))).astype(int).tolist()
+    (height, width), cell_px = image_hw, min(image_hw) / FINE_CELLS
+    margin = _MARGIN_CELLS * cell_px
+    x1, y1 = np.floor(np.clip(box[:2] - margin, 0, (width, height))).astype(int).tolist()
+    x2, y2 = np.ceil(np.clip(box[2:] + margin, 0, (width, height))).astype(int).tolist()
     if x1 >= x2 or y1 >= y2:
         return SoftMasks((grid_mask(np.zeros((0, 0), np.float32), (0, 0), (1, 1), image_hw),), image_hw)
-    cell_px = min(image_hw) / FINE_CELLS
     rows, columns = (max(1, min(round(length / cell_px), _CELLS_MAX)) for length in (y2 - y1, x2 - x1))
     place = SoftMask(np.zeros((rows, columns), np.float32), (x1, y1, x2, y2), (x1, y1, x2, y2))
     return SoftMasks((replace(place, values=old.at(0, *back(step, *cell_middles(place)))),), image_hw)

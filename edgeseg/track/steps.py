@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeseg.motion import Motion, Trail
-from edgeseg.motion.align import inverse, square
 from edgeseg.track.affine import shift
 from edgeseg.track.memory import Track
 from edgeseg.types import F32Array, Instances
+
+_GROWTH_MAX = 2.0
+"""Nothing becomes so many times larger or smaller, in area, from one frame to the next: such a step is an error."""
 
 
 def shifts(tracks: Sequence[Track], motion: Motion | None) -> list[F32Array]:
@@ -21,16 +23,16 @@ def shifts(tracks: Sequence[Track], motion: Motion | None) -> list[F32Array]:
 def aligned(found: Instances, motion: Motion) -> dict[int, F32Array]:
     """Id -> step of the last frame's instances, found by aligning what each showed with the new frame.
 
-    Far closer than a mean of the flow, and dearer.
+    Far closer than a mean of the flow, and dearer. Steps that cannot be are left out.
     """
     tracked = found.select(found.track_ids >= 0)
     if not len(tracked):
         return {}
     trail = Trail()
     trail.add(motion)
-    alignment = trail.align(tracked)
-    steps = (square(alignment.patches.rest) @ inverse(square(alignment.poses)))[:, :2].astype(np.float32)
-    return dict(zip(tracked.track_ids.tolist(), steps, strict=True))
+    steps = trail.align(tracked).back[:, :2].astype(np.float32)
+    growth = np.linalg.det(steps[:, :, :2])
+    return {int(tracked.track_ids[i]): steps[i] for i in np.flatnonzero((growth > 1 / _GROWTH_MAX) & (growth < _GROWTH_MAX))}
 
 
 def mean_shift(motion: Motion, box: F32Array) -> F32Array:

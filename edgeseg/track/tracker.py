@@ -80,9 +80,11 @@ class Tracker:
     def follow(self, frame: Frame, found: Instances, motion: Motion | None) -> Instances:  # noqa: ARG002
         """Take the instances of a frame that no graph ran on: rows that were propagated and carry their ids.
 
+        Only the rows are looked at; the call is the same as that of `update`.
+
         Args:
-            frame: the frame.
-            found: what was propagated to it; returned as it is.
+            frame: as for `update`.
+            found: what was propagated to the frame; returned as it is.
             motion: as for `update`.
         """
         rows = {int(track_id): n for n, track_id in enumerate(found.track_ids) if track_id >= 0}
