@@ -7,14 +7,12 @@ So it only predicts: the pose is then found by direct alignment against the anch
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from edgeseg.motion.base import Motion
-from edgeseg.motion.lattice import Lattice, sampled
 from edgeseg.motion.patches import Patches
 from edgeseg.motion.picture import Picture
+from edgeseg.motion.texture import Textures
 from edgeseg.types import F32Array, F64Array, Instances
 
 STEPS = 2
@@ -31,7 +29,8 @@ class Alignment:
 
     def __init__(self, found: Instances, anchor: Picture) -> None:
         self.found = found
-        self.patches = Patches.cut(found, anchor)
+        self.masks = Textures.of(found, _rest(found.boxes))
+        self.patches = Patches.cut(self.masks, anchor)
         self.poses = self.patches.rest
         """float64 (N, 2, 3): where the instances are in the newest frame."""
         self.difference: F32Array = np.zeros_like(self.patches.grey)
@@ -41,12 +40,6 @@ class Alignment:
         self._glance = self.patches.glance()
         self._glance_twice = self._glance.twice()
         self._velocity: F64Array = np.zeros((len(found), 3, 3))
-
-    @cached_property
-    def extents(self) -> F32Array:
-        """float32 (N, 4): x1, y1, x2, y2 in pixels of the masks in the anchor."""
-        lattice = Lattice.around(self.patches.rest, self.found.image_hw)
-        return lattice.extents(sampled(self.found, lattice.points()))
 
     @property
     def back(self) -> F64Array:
@@ -84,6 +77,15 @@ class Alignment:
         better = _misfit(weight, certainty) < _misfit(weight, at_first)
         self.poses = np.where(better[:, None, None], poses, start)
         self.difference, self.weight = np.where(better[:, None], difference, first), weight
+
+
+def _rest(boxes: F32Array) -> F64Array:
+    """float64 (N, 2, 3): the poses of boxes (N, 4), which are taken to be at least two pixels wide and high."""
+    corners = boxes.astype(np.float64)
+    rest = np.zeros((len(boxes), 2, 3))
+    rest[:, :, 2] = (corners[:, :2] + corners[:, 2:]) / 2
+    rest[:, [0, 1], [0, 1]] = np.maximum((corners[:, 2:] - corners[:, :2]) / 2, 1)
+    return rest
 
 
 def _corrected(patches: Patches, poses: F64Array, difference: F32Array, certainty: F32Array) -> F64Array:

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from edgeseg.masks import THRESHOLD
-from edgeseg.types import F32Array, F64Array, I64Array, Instances, SizeHW
+from edgeseg.motion.texture import edges
+from edgeseg.types import F32Array, F64Array, I64Array, SizeHW
 
 SIDE = 36
 """S: cells along each side of a window."""
@@ -61,23 +61,17 @@ class Lattice:
         first, last = math.ceil((low - start) * per_pixel - 0.5), math.ceil((high - start) * per_pixel - 0.5)
         return slice(max(first, 0), min(last, SIDE))
 
-    def cells(self, i: int, j: int, axis: int) -> I64Array:
-        """int64 (S,): the cell of window ``i`` in which each cell of window ``j`` has its middle along an axis."""
+    def places(self, i: int, j: int, axis: int, cells: slice) -> F32Array:
+        """float32 (cells,): where among the cells of window ``i`` some cells of window ``j`` lie along an axis; middles are whole."""
         low, high = self._sides[i][axis]
-        middles = self.y[j] if axis else self.x[j]
-        cells: I64Array = np.clip((middles - low) * (SIDE / max(high - low, 1)), 0, SIDE - 1).astype(np.int64)
-        return cells
+        middles = (self.y if axis else self.x)[j, cells]
+        places: F32Array = (middles - np.float32(low)) * np.float32(SIDE / max(high - low, 1)) - np.float32(0.5)
+        return places
 
     @cached_property
     def _sides(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """For each window its first and last pixel, along x and along y."""
         return [((x1, x2), (y1, y2)) for x1, y1, x2, y2 in self.windows.tolist()]
-
-    def points(self) -> F32Array:
-        """float32 (2, N, S, S): x and y of the cells' middles."""
-        points = np.empty((2, len(self.windows), SIDE, SIDE), np.float32)
-        points[0], points[1] = self.x[:, None, :], self.y[:, :, None]
-        return points
 
     def mapped(self, affine: F64Array) -> F32Array:
         """float32 (2, N, S, S): the cells' middles, moved by one affine matrix (N, 2, 3) for each window."""
@@ -89,29 +83,9 @@ class Lattice:
         return points
 
     def extents(self, values: F32Array) -> F32Array:
-        """float32 (N, 4): x1, y1, x2, y2 in pixels of masks (N, S, S), to a fraction of a cell; zero where one is empty."""
-        across, down = values.max(axis=1), values.max(axis=2)
-        left, top, right, bottom = _first(np.concatenate([across, down, across[:, ::-1], down[:, ::-1]])).reshape(4, -1)
+        """float32 (N, 4): x1, y1, x2, y2 in pixels of masks (N, S, S); zero where one is empty."""
+        parts = edges(values)
         low, size = self.windows[:, :2], self.windows[:, 2:] - self.windows[:, :2]
-        inner = np.stack([left, top, 1 - right, 1 - bottom], axis=1)
-        extents = np.tile(low, 2) + inner * np.tile(size, 2)
-        extents[across.max(axis=1) <= THRESHOLD] = 0
+        extents = np.tile(low, 2) + parts * np.tile(size, 2)
+        extents[parts[:, 0] >= parts[:, 2]] = 0
         return np.asarray(extents, np.float32)
-
-
-def sampled(found: Instances, points: F32Array) -> F32Array:
-    """float32 (N, S, S): soft values of the masks, each at its own points (2, N, S, S) in pixels."""
-    values = np.empty(points.shape[1:], np.float32)
-    for i in range(len(found)):
-        values[i] = found.masks.at(i, points[0, i], points[1, i])
-    return values
-
-
-def _first(profiles: F32Array) -> F32Array:
-    """float32 (M,): where rows of values (M, S) first exceed the threshold, as a part 0..1 of their length."""
-    row, index = np.arange(len(profiles)), (profiles > THRESHOLD).argmax(axis=1)
-    value, before = profiles[row, index], profiles[row, np.maximum(index - 1, 0)]
-    # Between the middles of two cells; the first cell begins at the window's edge.
-    back = np.where(index > 0, (value - THRESHOLD) / np.maximum(value - before, np.float32(1e-6)), np.float32(0.5))
-    first: F32Array = ((index + np.float32(0.5) - back) / np.float32(SIDE)).astype(np.float32)
-    return first

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeseg.masks import THRESHOLD, SoftMask
-from edgeseg.motion.align import Alignment
-from edgeseg.motion.lattice import Lattice, sampled
+from edgeseg.motion.align import Alignment, inverse, square
+from edgeseg.motion.lattice import SIDE, Lattice
+from edgeseg.motion.texture import to_texels
 from edgeseg.opencv import opencv
 from edgeseg.types import BoolArray, F32Array
 
@@ -27,12 +28,16 @@ CONTESTED_CELLS = 4
 
 
 class _Overlap(NamedTuple):
-    """Cells of one window."""
+    """Cells of one window that lie in another."""
 
     rows: slice
     columns: slice
     cells: BoolArray
     """bool (rows, columns)."""
+    row: F32Array
+    """float32 (rows,): where those are among the cells of the other window."""
+    column: F32Array
+    """float32 (columns,)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +45,8 @@ class Outlines:
     """N masks in the newest frame, each on its window's lattice of S x S cells."""
 
     lattice: Lattice
-    then: F32Array
-    """float32 (2, N, S, S): where the cells were in the anchor, in pixels; what lay outside is taken from the picture's edge."""
+    own: F32Array
+    """float32 (2, N, S, S): the cells' middles in the own coordinates of the boxes."""
     values: F32Array
     """float32 (N, S, S): the masks, 0..1."""
     alignment: Alignment
@@ -52,13 +57,10 @@ class Outlines:
     @classmethod
     def of(cls, alignment: Alignment) -> Outlines:
         """The anchor's masks as posed, nothing hidden yet."""
-        found = alignment.found
-        height, width = found.image_hw
-        lattice = Lattice.around(alignment.poses, found.image_hw)
-        then = lattice.mapped(alignment.back)
-        np.clip(then[0], 0.5, width - 0.5, out=then[0])
-        np.clip(then[1], 0.5, height - 0.5, out=then[1])
-        return cls(lattice, then, sampled(found, then), alignment, _local_change(alignment.difference, alignment.weight))
+        lattice = Lattice.around(alignment.poses, alignment.found.image_hw)
+        own = lattice.mapped(inverse(square(alignment.poses))[:, :2])
+        values = alignment.masks.look(*to_texels(own))
+        return cls(lattice, own, values, alignment, _local_change(alignment.difference, alignment.weight))
 
     def mask(self, i: int) -> SoftMask:
         """One of the masks."""
@@ -97,9 +99,9 @@ class Outlines:
             if on_j is None or on_i is None:
                 continue
             if self._change_at(i, on_i) < self._change_at(j, on_j):
-                self._yield(values[j], j, on_j, i)
+                self._yield(values[j], on_j, i)
             else:
-                self._yield(values[i], i, on_i, j)
+                self._yield(values[i], on_i, j)
         return values
 
     def _contested(self, inside: BoolArray, i: int, j: int) -> _Overlap | None:
@@ -107,34 +109,38 @@ class Outlines:
         rows, columns = self.lattice.common(i, j, 1), self.lattice.common(i, j, 0)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return None
-        row, column = self.lattice.cells(i, j, 1)[rows], self.lattice.cells(i, j, 0)[columns]
-        shared = np.asarray(inside[i][row[:, None], column] & inside[j][rows, columns])
+        row, column = self.lattice.places(i, j, 1, rows), self.lattice.places(i, j, 0, columns)
+        nearest_row, nearest_column = (np.minimum((place + 0.5).astype(np.intp), SIDE - 1) for place in (row, column))
+        shared = np.asarray(inside[i][nearest_row[:, None], nearest_column] & inside[j][rows, columns])
         if np.count_nonzero(shared) < CONTESTED_CELLS:
             return None
-        at = self.then[:, j, rows, columns]
-        shared &= self.alignment.found.masks.at(i, at[0], at[1]) <= THRESHOLD
-        return _Overlap(rows, columns, shared) if np.count_nonzero(shared) >= CONTESTED_CELLS else None
+        shared &= self._held(i, j, rows, columns) <= THRESHOLD
+        return _Overlap(rows, columns, shared, row, column) if np.count_nonzero(shared) >= CONTESTED_CELLS else None
+
+    def _held(self, i: int, j: int, rows: slice, columns: slice) -> F32Array:
+        """float32 (rows, columns): values that mask ``i`` had in the anchor where cells of window ``j`` were."""
+        (half_x, _, x), (_, half_y, y) = self.alignment.masks.rest[i].tolist()
+        (width, _, left), (_, height, top) = self.alignment.masks.rest[j].tolist()
+        own_x, own_y = self.own[:, j, rows, columns]
+        at = to_texels(np.stack([own_x * (width / half_x) + (left - x) / half_x, own_y * (height / half_y) + (top - y) / half_y]))
+        cv2 = opencv()
+        held: F32Array = cv2.remap(self.alignment.masks.values[i], at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return held
 
     def _change_at(self, i: int, overlap: _Overlap) -> float:
         """Mean change at some cells of instance ``i``."""
-        x, y = self._on_patch(i, self.then[:, i, overlap.rows, overlap.columns][:, overlap.cells])
-        last = self.change.shape[1] - 1
-        column, row = (np.clip(np.rint(along), 0, last).astype(np.intp) for along in (x, y))
+        side = self.change.shape[1]
+        at = self.own[:, i, overlap.rows, overlap.columns][:, overlap.cells]
+        column, row = np.clip((at + 1) * (side / 2), 0, side - 1).astype(np.intp)
         return float(self.change[i][row, column].mean())
 
-    def _yield(self, values: F32Array, j: int, overlap: _Overlap, to: int) -> None:
-        """Leave cells of window ``j`` to another mask: ``values`` float32 (S, S) is changed."""
-        at = np.meshgrid(self.lattice.x[j, overlap.columns], self.lattice.y[j, overlap.rows])
+    def _yield(self, values: F32Array, overlap: _Overlap, to: int) -> None:
+        """Leave the cells to mask ``to``: ``values`` float32 (S, S) is changed."""
+        cv2 = opencv()
+        at = np.meshgrid(overlap.column, overlap.row)
+        cover = cv2.remap(self.values[to], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         part = values[overlap.rows, overlap.columns]
-        np.minimum(part, 1 - self.mask(to).at(*at), out=part, where=overlap.cells)
-
-    def _on_patch(self, i: int, then: F32Array) -> tuple[F32Array, F32Array]:
-        """Column and row among the points of its patch of places in the anchor, float32 (2, ...) in pixels."""
-        (half_x, _, x), (_, half_y, y) = self.alignment.patches.rest[i].tolist()
-        points = self.change.shape[1] / 2
-        column = (then[0] - np.float32(x - half_x)) * np.float32(points / half_x) - np.float32(0.5)
-        row = (then[1] - np.float32(y - half_y)) * np.float32(points / half_y) - np.float32(0.5)
-        return column, row
+        np.minimum(part, 1 - cover, out=part, where=overlap.cells)
 
     def _without_hidden(self, i: int, values: F32Array, hidden: BoolArray) -> F32Array:
         """A mask float32 (S, S) without hidden points bool (R, R) of its patch, and without the fragments that remain.
@@ -145,7 +151,7 @@ class Outlines:
         gone = cv2.morphologyEx(hidden.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         if not gone.any():
             return values
-        x, y = self._on_patch(i, self.then[:, i])
+        x, y = (self.own[:, i] + 1) * np.float32(len(gone) / 2) - np.float32(0.5)
         seen = cv2.remap(1 - gone.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return _without_fragments(np.minimum(values, seen))
 

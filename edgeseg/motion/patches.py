@@ -9,8 +9,9 @@ import numpy as np
 
 from edgeseg.motion.base import Motion
 from edgeseg.motion.picture import LEVELS, Picture
+from edgeseg.motion.texture import Textures, to_texels
 from edgeseg.opencv import opencv
-from edgeseg.types import AnyArray, BoolArray, F32Array, F64Array, Instances, SizeHW
+from edgeseg.types import AnyArray, BoolArray, F32Array, F64Array, SizeHW
 
 SIDE = 20
 """Points along each side of a box."""
@@ -48,14 +49,14 @@ class Patches:
     image_hw: SizeHW
 
     @classmethod
-    def cut(cls, found: Instances, anchor: Picture) -> Patches:
-        """The patches of instances found in the anchor."""
+    def cut(cls, masks: Textures, anchor: Picture) -> Patches:
+        """What the anchor shows inside masks found in it."""
         lattice = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / SIDE) - 1
         u, v = (axis.ravel() for axis in np.meshgrid(lattice, lattice))
         points = np.stack([u, v, np.ones_like(u)])
-        rest = _rest(found.boxes)
+        rest = masks.rest
         scale, start = _level(rest, anchor)
-        weight = _weight(found, rest, points)
+        weight = _weight(masks, points, anchor.image_hw)
         aspect = rest[:, 1, 1] / rest[:, 0, 0]
         changes = _changes(aspect)
         bare = cls(rest, points, weight, weight, weight[:, None], changes, scale, start, anchor.image_hw)
@@ -126,30 +127,22 @@ class Patches:
 
 def _slopes(grey: F32Array, points: F32Array, changes: F64Array) -> F32Array:
     """float32 (N, 6, P); see `Patches.slopes`. The points lie dense enough for differences between neighbours to be slopes."""
-    lattice = grey.reshape(-1, SIDE, SIDE)
-    across, down = (np.asarray(np.gradient(lattice, 2 / SIDE, axis=axis)) for axis in (2, 1))
+    lattice, step = grey.reshape(-1, SIDE, SIDE), np.float32(2 / SIDE)
+    across, down = np.zeros_like(lattice), np.zeros_like(lattice)
+    across[:, :, 1:-1] = (lattice[:, :, 2:] - lattice[:, :, :-2]) / (2 * step)
+    down[:, 1:-1] = (lattice[:, 2:] - lattice[:, :-2]) / (2 * step)
     # The chain rule: slope along u and v, times how a parameter moves a point (u, v, 1).
     moved = np.stack([slope.reshape(grey.shape) * part for slope in (across, down) for part in points], axis=1)
     slopes: F32Array = changes.astype(np.float32) @ moved
     return slopes
 
 
-def _rest(boxes: F32Array) -> F64Array:
-    """float64 (N, 2, 3): the poses of boxes (N, 4), which are taken to be at least two pixels wide and high."""
-    corners = boxes.astype(np.float64)
-    rest = np.zeros((len(boxes), 2, 3))
-    rest[:, :, 2] = (corners[:, :2] + corners[:, 2:]) / 2
-    rest[:, [0, 1], [0, 1]] = np.maximum((corners[:, 2:] - corners[:, :2]) / 2, 1)
-    return rest
-
-
-def _weight(found: Instances, rest: F64Array, points: F32Array) -> F32Array:
+def _weight(masks: Textures, points: F32Array, image_hw: SizeHW) -> F32Array:
     """float32 (N, P): 1 for points inside their mask and the picture, else 0."""
-    at = rest.astype(np.float32) @ points
-    weight = _inside(at, found.image_hw).astype(np.float32)
-    for i in range(len(found)):
-        weight[i] *= found.masks.at(i, at[i, :1], at[i, 1:])[0] > RIM
-    return weight
+    x, y = to_texels(points[:2])
+    count = len(masks.rest)
+    covered = masks.look(np.tile(x, (count, 1)), np.tile(y, (count, 1))) > RIM
+    return (covered & _inside(masks.rest.astype(np.float32) @ points, image_hw)).astype(np.float32)
 
 
 def _inside(at: AnyArray, image_hw: SizeHW) -> BoolArray:

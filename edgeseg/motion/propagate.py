@@ -46,6 +46,6 @@ def _boxes(found: Instances, alignment: Alignment, outlines: Outlines) -> F32Arr
     """float32 (N, 4): boxes whose edges moved as those of their masks did; zero where nothing is left of a mask."""
     height, width = found.image_hw
     extents = outlines.extents
-    boxes: F32Array = np.clip(found.boxes + extents - alignment.extents, 0, [width, height, width, height]).astype(np.float32)
+    boxes: F32Array = np.clip(found.boxes + extents - alignment.masks.extents, 0, [width, height, width, height]).astype(np.float32)
     boxes[extents[:, 0] >= extents[:, 2]] = 0
     return boxes

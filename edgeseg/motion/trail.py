@@ -43,7 +43,7 @@ class Trail:
         self._lost = (self._lost or motion.cut) and self._whole.cut
         self._waiting.append(motion)
         if len(self._waiting) > WAITING_MAX:
-            self._waiting = _joined(self._waiting)
+            self._waiting = _halved(self._waiting)
 
     @property
     def whole(self) -> Motion:
@@ -74,12 +74,12 @@ class Trail:
     @property
     def shift(self) -> float:
         """Mean displacement since the anchor over the shorter side; 0 for the anchor itself."""
-        return 0.0 if self._whole is None else self._whole.shift
+        return self.whole.shift if self._count else 0.0
 
     @property
     def unexplained(self) -> float:
         """Part of the newest picture, 0..1, that the anchor does not show where the flow leads; 0 for the anchor itself."""
-        return 0.0 if self._whole is None else self._whole.unexplained
+        return self.whole.unexplained if self._count else 0.0
 
     def align(self, found: Instances) -> Alignment:
         """Where the anchor's instances are in the newest frame.
@@ -95,7 +95,7 @@ class Trail:
         return self._alignment
 
 
-def _joined(motions: list[Motion]) -> list[Motion]:
+def _halved(motions: list[Motion]) -> list[Motion]:
     """About half as many motions over the same frames: neighbours joined, the last left alone if their number is odd."""
     pairs = zip(motions[::2], motions[1::2], strict=False)
     return [first.then(second) for first, second in pairs] + motions[len(motions) & ~1 :]
