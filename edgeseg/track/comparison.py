@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.track.appearance import BINS, MIN_CELLS, colour_bins, look
 from edgeseg.track.grid import Grid, grid_of
-from edgeseg.track.matching import Fit, Side
+from edgeseg.track.matching import Fit, Side, extents_of
 from edgeseg.track.memory import Expected, Track, draw, expect
 from edgeseg.track.settings import TrackerSettings
 from edgeseg.types import F32Array, Frame, I64Array, Instances
@@ -34,11 +34,12 @@ class Comparison:
         bins = colour_bins(frame.pixels, grid.hw)
         drawn = grid.draw(found.masks, found.boxes)
         looks = np.array([look(bins, cells) for cells in drawn], np.float32).reshape(len(found), BINS)
-        there = Side(found.classes, found.boxes, drawn, looks)
+        there = Side(found.classes, found.boxes, extents_of(found.boxes), drawn, looks)
         expected = [expect(track, step, grid) for track, step in zip(tracks, steps, strict=True)]
         here = Side(
             np.array([track.class_id for track in tracks], np.int64),
             np.array([one.box for one in expected], np.float32).reshape(len(tracks), 4),
+            np.array([track.extent for track in tracks], np.float32),
             draw(expected, grid),
             np.array([track.look for track in tracks], np.float32).reshape(len(tracks), BINS),
         )

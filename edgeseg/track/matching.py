@@ -14,7 +14,7 @@ _LIKENESS_WEIGHT = np.float32(0.5)
 _DISTANCE_WEIGHT = np.float32(0.2)
 _REACH = 1.0
 """How far from where it is expected a track may come back, in extents of its box, when it was just lost."""
-_REACH_GROWTH = 0.05
+_REACH_GROWTH = 0.1
 """What every further frame adds to it."""
 _MIN_SIZE_RATIO = 0.5
 """An object that comes back has not become smaller, or larger, than this."""
@@ -28,6 +28,8 @@ class Side:
     """int64 (K,)."""
     boxes: F32Array
     """float32 (K, 4)."""
+    extents: F32Array
+    """float32 (K,): how large they are, pixels; tracks as they were when more of them was seen."""
     drawn: F32Array
     """float32 (K, P): masks of 0 and 1."""
     looks: F32Array
@@ -44,9 +46,9 @@ class Fit:
     likeness: F32Array
     """Bhattacharyya coefficient of their colours, 0..1."""
     apart: F32Array
-    """Between the middles of their boxes, over the boxes' mean extent."""
+    """Between the middles of their boxes, over the larger extent."""
     size_ratio: F32Array
-    """Smaller over larger extent of their boxes."""
+    """Smaller over larger extent."""
 
     @classmethod
     def of(cls, tracks: Side, found: Side) -> Fit:
@@ -55,8 +57,8 @@ class Fit:
             tracks.classes[:, None] == found.classes[None],
             mask_iou(tracks.drawn, found.drawn),
             tracks.looks @ found.looks.T,
-            distance(tracks.boxes, found.boxes),
-            size_ratio(tracks.boxes, found.boxes),
+            distance(tracks, found),
+            size_ratio(tracks, found),
         )
 
 
@@ -94,22 +96,23 @@ def mask_iou(a: F32Array, b: F32Array) -> F32Array:
     return iou
 
 
-def distance(a: F32Array, b: F32Array) -> F32Array:
-    """How far boxes (A, 4) and (B, 4) are apart, float32 (A, B): between their middles, over their mean extent."""
-    middles_a, middles_b = ((boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (a, b))
+def distance(a: Side, b: Side) -> F32Array:
+    """How far the middles of boxes are apart, over the larger of their extents: float32 (A, B)."""
+    middles_a, middles_b = ((side.boxes[:, :2] + side.boxes[:, 2:]) / 2 for side in (a, b))
     apart = np.linalg.norm(middles_a[:, None] - middles_b[None], axis=2)
-    far: F32Array = (2 * apart / (_extents(a)[:, None] + _extents(b)[None])).astype(np.float32)
+    far: F32Array = (apart / np.maximum(a.extents[:, None], b.extents[None])).astype(np.float32)
     return far
 
 
-def size_ratio(a: F32Array, b: F32Array) -> F32Array:
-    """Smaller over larger extent of boxes (A, 4) and (B, 4): float32 (A, B) in 0..1."""
-    first, second = _extents(a)[:, None], _extents(b)[None]
+def size_ratio(a: Side, b: Side) -> F32Array:
+    """Smaller over larger extent: float32 (A, B) in 0..1."""
+    first, second = a.extents[:, None], b.extents[None]
     ratio: F32Array = (np.minimum(first, second) / np.maximum(first, second)).astype(np.float32)
     return ratio
 
 
-def _extents(boxes: F32Array) -> F32Array:
+def extents_of(boxes: F32Array) -> F32Array:
+    """float32 (N,): square roots of the areas of boxes (N, 4) in pixels, at least 1."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
     extents: F32Array = np.sqrt(sides[:, 0] * sides[:, 1]).astype(np.float32)
     return extents

@@ -8,10 +8,14 @@ import numpy as np
 
 from edgeseg.track.affine import back, moved_box
 from edgeseg.track.grid import Grid, Window
+from edgeseg.track.matching import extents_of
 from edgeseg.types import BoolArray, F32Array, Instances, Masks
 
 _VELOCITY_MEMORY = np.float32(0.6)
 _LOOK_MEMORY = np.float32(0.8)
+_EXTENT_MEMORY = 0.99
+_SEEN_WHOLE = 0.9
+"""Part of its extent from which an object counts as wholly seen."""
 _DAMPING = np.float32(0.95)
 """What is left of a hidden object's velocity from one frame to the next."""
 
@@ -32,6 +36,8 @@ class Track:
     """Square roots of its colour histogram, averaged over time."""
     velocity: F32Array
     """float32 (2,): pixels a frame, averaged over time."""
+    extent: float
+    """How large it is, pixels: square root of its box's area when most of it was seen lately."""
     mask_quality: float = 1.0
     """Its mask score over its score, when it was last found; 1 from models that do not score masks."""
     hits: int = 1
@@ -43,12 +49,17 @@ class Track:
     def begin(cls, track_id: int, found: Instances, n: int, look: F32Array) -> Track:
         """The track that instance ``n`` begins."""
         mask = found.masks.select(np.array([n]))
-        return cls(track_id, int(found.classes[n]), float(found.scores[n]), found.boxes[n], mask, look, np.zeros(2, np.float32))
+        box, still = found.boxes[n], np.zeros(2, np.float32)
+        return cls(track_id, int(found.classes[n]), float(found.scores[n]), box, mask, look, still, float(extents_of(box[None])[0]))
 
     def see(self, box: F32Array, mask: Masks) -> None:
-        """Take its place in a frame."""
-        moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
-        self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * moved).astype(np.float32)
+        """Take its place in a frame: a box float32 (4,) and one mask."""
+        extent = float(extents_of(box[None])[0])
+        # The middle of a box moves otherwise than its object while that gets hidden or comes into the picture.
+        if extent > _SEEN_WHOLE * self.extent:
+            moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
+            self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * moved).astype(np.float32)
+        self.extent = max(extent, _EXTENT_MEMORY * self.extent)
         self.box, self.mask = box, mask
 
     def confirm(self, found: Instances, n: int, look: F32Array) -> None:

@@ -124,7 +124,7 @@ class Tracker:
         if track.mask is None or track.unseen > self.settings.coast_frames or not compared.in_sight(t, self.settings):
             track.hide()
             return False
-        track.see(expected.box, carried(track.mask, expected.step, expected.box, compared.grid.image_hw))
+        track.box, track.mask = expected.box, carried(track.mask, expected.step, expected.box, compared.grid.image_hw)
         return True
 
     def _begin(self, found: Instances, ids: I64Array, held: list[int], compared: Comparison) -> None:
