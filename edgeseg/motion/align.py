@@ -21,6 +21,11 @@ NOISE_GREY = 12
 """Difference, in grey levels, from which on a point has less than half its weight."""
 STIFFNESS = np.array([0.01, 0.01, 0.01, 0.01, 0.05, 0.05])
 """How much each parameter resists, over the mean certainty of all: stretch and shear are seldom real and easily noise."""
+STEP_MAX = 0.3
+"""How much one step may change a parameter: more is a leap in the dark."""
+AREA_CHANGE_MAX = 16.0
+"""How much larger or smaller than in the anchor an instance may become."""
+TOGETHER = 0.5
 _IDENTITY = np.eye(3)
 
 
@@ -39,7 +44,14 @@ class Alignment:
         """float32 (N, P): 1 for points inside their mask and in both pictures, else 0."""
         self._glance = self.patches.glance()
         self._glance_twice = self._glance.twice()
+        self._together: dict[tuple[int, int], bool] = {}
         self._velocity: F64Array = np.zeros((len(found), 3, 3))
+
+    def together(self, i: int, j: int) -> bool:
+        """Whether most of one of two masks lay in the other in the anchor."""
+        if (i, j) not in self._together:
+            self._together[i, j] = max(self.masks.overlap(i, j), self.masks.overlap(j, i)) > TOGETHER
+        return self._together[i, j]
 
     @property
     def back(self) -> F64Array:
@@ -57,7 +69,15 @@ class Alignment:
         off_going_on, off_carried = np.split(self._glimpse(either, motion.newer), 2)
         start = np.where((off_going_on < off_carried)[:, None, None], going_on, carried)
         self._settle(start, motion.newer)
+        self._keep_size(carried)
         self._velocity = (inverse(square(last)) @ square(self.poses) - _IDENTITY) / motion.frames
+
+    def _keep_size(self, fallback: F64Array) -> None:
+        """Take poses (N, 2, 3) instead of those that have shrunk or grown beyond belief: there is nothing to hold on to."""
+        area = np.linalg.det(self.poses[:, :, :2]) / np.linalg.det(self.patches.rest[:, :, :2])
+        sane = (area > 1 / AREA_CHANGE_MAX) & (area < AREA_CHANGE_MAX)
+        if not sane.all():
+            self.poses = np.where(sane[:, None, None], self.poses, fallback)
 
     def _glimpse(self, poses: F64Array, picture: Picture) -> F32Array:
         """How far two poses for each instance, (2N, 2, 3), are off: float32 (2N,)."""
@@ -94,7 +114,7 @@ def _corrected(patches: Patches, poses: F64Array, difference: F32Array, certaint
     weighted = slopes * certainty[:, None]
     normal = (weighted @ slopes.transpose(0, 2, 1)).astype(np.float64)
     normal += (np.einsum("nii->n", normal) / len(STIFFNESS) + 1)[:, None, None] * np.diag(STIFFNESS)
-    steps = np.linalg.solve(normal, weighted @ difference[..., None])
+    steps = np.clip(np.linalg.solve(normal, weighted @ difference[..., None]), -STEP_MAX, STEP_MAX)
     # The change that makes the anchor look like the picture, undone; to first order, and it vanishes as the steps do.
     undone = _IDENTITY[:2] - (steps.transpose(0, 2, 1) @ patches.changes).reshape(-1, 2, 3)
     corrected: F64Array = poses @ square(undone)

@@ -90,10 +90,12 @@ class Outlines:
     def _without_covered(self) -> F32Array:
         """float32 (N, S, S): where two masks have come to lie over each other, the cells are left to the one that is seen there.
 
-        What they shared in the anchor stays shared: two boxes may have been found on one object.
+        What they shared in the anchor stays shared. Masks of which it was most are two findings of one object.
         """
         values, inside = self.values.copy(), self.values > THRESHOLD
         for i, j in self.lattice.meetings():
+            if self.alignment.together(i, j):
+                continue
             on_j = self._contested(inside, i, j)
             on_i = None if on_j is None else self._contested(inside, j, i)
             if on_j is None or on_i is None:
@@ -114,18 +116,9 @@ class Outlines:
         shared = np.asarray(inside[i][nearest_row[:, None], nearest_column] & inside[j][rows, columns])
         if np.count_nonzero(shared) < CONTESTED_CELLS:
             return None
-        shared &= self._held(i, j, rows, columns) <= THRESHOLD
+        at = to_texels(self.own[:, j, rows, columns])
+        shared &= self.alignment.masks.held(i, j, at[0], at[1]) <= THRESHOLD
         return _Overlap(rows, columns, shared, row, column) if np.count_nonzero(shared) >= CONTESTED_CELLS else None
-
-    def _held(self, i: int, j: int, rows: slice, columns: slice) -> F32Array:
-        """float32 (rows, columns): values that mask ``i`` had in the anchor where cells of window ``j`` were."""
-        (half_x, _, x), (_, half_y, y) = self.alignment.masks.rest[i].tolist()
-        (width, _, left), (_, height, top) = self.alignment.masks.rest[j].tolist()
-        own_x, own_y = self.own[:, j, rows, columns]
-        at = to_texels(np.stack([own_x * (width / half_x) + (left - x) / half_x, own_y * (height / half_y) + (top - y) / half_y]))
-        cv2 = opencv()
-        held: F32Array = cv2.remap(self.alignment.masks.values[i], at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return held
 
     def _change_at(self, i: int, overlap: _Overlap) -> float:
         """Mean change at some cells of instance ``i``."""

@@ -2,30 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.motion.flows import places
+from edgeseg.motion.outline import Outlines
+from edgeseg.motion.propagate import LOST
 from edgeseg.motion.trail import Trail
 from edgeseg.opencv import opencv
-from edgeseg.types import I32Array, Panoptic
+from edgeseg.types import BoolArray, F32Array, I32Array, Instances, Panoptic, Segment
+
+THING_SIDE = 64
+"""Cells of a thing's mask along its longer side; smaller things keep their pixels."""
+
+
+@dataclass(frozen=True, repr=False)
+class _Layers:
+    """A panoptic map taken apart."""
+
+    things: Instances
+    """In the order of ``ids``."""
+    ids: tuple[int, ...]
+    ground: I32Array
+    """int32 (H, W): the map without its things; the nearest of the rest has grown over their places."""
 
 
 def propagate_panoptic(panoptic: Panoptic, trail: Trail) -> Panoptic:
-    """The map of the anchor frame as it is in the newest frame; segments that are gone are left out."""
+    """The map of the anchor frame as it is in the newest frame.
+
+    Things are followed one by one as `propagate` does. All else is sampled along the dense flow, and grows from around to
+    where a thing has left; what comes in at the picture's edge is taken from the edge. A thing that is lost, and every
+    segment of which no pixel is left, is left out. An empty trail returns its input.
+    """
     if len(trail) == 0:
         return panoptic
+    if trail.lost:
+        return Panoptic(np.zeros_like(panoptic.ids), ())
+    layers = trail.once(panoptic, lambda: _layers(panoptic))
+    ids = _along(layers.ground, trail.backward)
+    if layers.ids:
+        outlines = Outlines.of(trail.align(layers.things)).visible()
+        masks = SoftMasks(tuple(outlines.mask(i) for i in range(len(layers.ids))), layers.things.image_hw)
+        for i in np.flatnonzero(outlines.explained >= LOST).tolist():
+            y, x, inside = masks.crop(i)
+            ids[y : y + inside.shape[0], x : x + inside.shape[1]][inside] = layers.ids[i]
+    return Panoptic(ids, _segments(panoptic.segments, ids))
+
+
+def _layers(panoptic: Panoptic) -> _Layers:
+    """The things of a map as instances, and the rest."""
+    ids = panoptic.ids
+    boxes, masks, kept = [], [], []
+    for segment in panoptic.segments:
+        if segment.is_thing and (found := _thing(ids, segment.id)) is not None:
+            boxes.append(found.rectangle)
+            masks.append(found)
+            kept.append(segment)
+    things = Instances(
+        boxes=np.array(boxes, np.float32).reshape(len(kept), 4),
+        scores=np.array([segment.score for segment in kept], np.float32),
+        classes=np.array([segment.class_id for segment in kept], np.int64),
+        masks=SoftMasks(tuple(masks), (ids.shape[0], ids.shape[1])),
+        track_ids=np.full(len(kept), -1, np.int64),
+        image_hw=(ids.shape[0], ids.shape[1]),
+    )
+    numbers = tuple(segment.id for segment in kept)
+    return _Layers(things, numbers, _grown(ids, np.isin(ids, numbers)))
+
+
+def _thing(ids: I32Array, number: int) -> SoftMask | None:
+    """One segment's mask on its bounding box; None if no pixel has its number."""
     cv2 = opencv()
-    height, width = panoptic.ids.shape
-    rows, columns = trail.backward.shape[:2]
-    unit = np.array([width / columns, height / rows], np.float32)
-    at = (places(trail.backward) + np.float32(0.5)) * unit - np.float32(0.5)
-    at = cv2.resize(at, (width, height), interpolation=cv2.INTER_LINEAR)
-    x = np.clip(np.rint(at[..., 0]), 0, width - 1).astype(np.intp)
-    y = np.clip(np.rint(at[..., 1]), 0, height - 1).astype(np.intp)
-    ids: I32Array = panoptic.ids[y, x]
-    kinds, areas = np.unique(ids, return_counts=True)
-    area_of = dict(zip(kinds.tolist(), areas.tolist(), strict=True))
-    segments = [replace(segment, area=area_of[segment.id]) for segment in panoptic.segments if segment.id in area_of]
-    return Panoptic(ids, tuple(segments))
+    inside = (ids == number).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(inside)
+    if not width:
+        return None
+    shrink = min(1.0, THING_SIDE / max(width, height))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    values = cv2.resize(inside[y : y + height, x : x + width].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    corners = (x, y, x + width, y + height)
+    return SoftMask(values, (float(x), float(y), float(x + width), float(y + height)), corners)
+
+
+def _grown(ids: I32Array, gone: BoolArray) -> I32Array:
+    """int32 (H, W): a map in which each pixel that is ``gone``, bool (H, W), takes the number of the nearest that is not."""
+    if not gone.any():
+        return ids
+    if gone.all():
+        return np.zeros_like(ids)
+    cv2 = opencv()
+    _, nearest = cv2.distanceTransformWithLabels(gone.view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    number_of = np.zeros(int(nearest.max()) + 1, np.int32)
+    number_of[nearest[~gone]] = ids[~gone]
+    grown: I32Array = np.where(gone, number_of[nearest], ids)
+    return grown
+
+
+def _along(ids: I32Array, backward: F32Array) -> I32Array:
+    """int32 (H, W): the map ``ids`` (H, W) where the flow (h, w, 2) leads each pixel; nearest, and at most to the picture's edge."""
+    cv2 = opencv()
+    height, width = ids.shape
+    rows, columns = backward.shape[:2]
+    scale = np.array([width / columns, height / rows], np.float32)
+    at = cv2.resize((places(backward) + np.float32(0.5)) * scale - np.float32(0.5), (width, height), interpolation=cv2.INTER_LINEAR)
+    # Whole numbers up to 2 ** 24 are exact in float32, and nearest look-up copies them.
+    moved = cv2.remap(ids.astype(np.float32), at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.int32)
+
+
+def _segments(segments: tuple[Segment, ...], ids: I32Array) -> tuple[Segment, ...]:
+    """The segments of which something is left in a map, with their new areas."""
+    numbers, areas = np.unique(ids, return_counts=True)
+    area_of = dict(zip(numbers.tolist(), areas.tolist(), strict=True))
+    return tuple(replace(segment, area=area_of[segment.id]) for segment in segments if segment.id in area_of)

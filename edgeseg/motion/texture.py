@@ -55,6 +55,25 @@ class Textures:
         flat = cv2.remap(stacked, x.reshape(count, -1), rows.reshape(count, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(flat.reshape(x.shape), np.float32)
 
+    def overlap(self, i: int, j: int) -> float:
+        """Part of mask ``j`` that lies in mask ``i`` in the anchor, 0..1."""
+        along = np.arange(0, SIDE, 2).astype(np.float32)
+        inside = self.values[j, ::2, ::2] > THRESHOLD
+        shared = inside & (self.held(i, j, *np.meshgrid(along, along)) > THRESHOLD)
+        return float(shared.sum() / max(inside.sum(), 1))
+
+    def held(self, i: int, j: int, x: F32Array, y: F32Array) -> F32Array:
+        """float32 (h, w): values of mask ``i`` at texels (h, w) of mask ``j``."""
+        cv2 = opencv()
+        at = []
+        for axis, texel in enumerate((x, y)):
+            scale = self.rest[j, axis, axis] / self.rest[i, axis, axis]
+            apart = (self.rest[j, axis, 2] - self.rest[i, axis, 2]) / self.rest[i, axis, axis]
+            middle = SIDE / 2 - 0.5
+            at.append(texel * np.float32(scale) + np.float32(middle * (1 - scale) + apart * SIDE / 2 / REACH))
+        held: F32Array = cv2.remap(self.values[i], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return held
+
     @cached_property
     def extents(self) -> F32Array:
         """float32 (N, 4): x1, y1, x2, y2 in pixels of the masks in the anchor; zero where one is empty."""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
 from edgeseg.motion.align import Alignment
 from edgeseg.motion.base import Motion
 from edgeseg.types import BoolArray, F32Array, Instances
 
+Made = TypeVar("Made")
 WAITING_MAX = 32
 """Motions kept until instances are moved along them; of more, neighbours are joined. Small: a tenth of a megabyte each."""
+
+
+@dataclass
+class _Follower:
+    """Instances, and the motions that they have not been moved along yet."""
+
+    alignment: Alignment
+    waiting: list[Motion]
 
 
 class Trail:
@@ -21,7 +34,7 @@ class Trail:
         self._lost = False
         self._whole: Motion | None = None
         self._waiting: list[Motion] = []
-        self._alignment: Alignment | None = None
+        self._made: list[tuple[object, object]] = []
 
     def __len__(self) -> int:
         """Frames since the anchor."""
@@ -41,9 +54,11 @@ class Trail:
         self._whole = motion if self._whole is None else self._whole.then(motion)
         self._count += 1
         self._lost = (self._lost or motion.cut) and self._whole.cut
-        self._waiting.append(motion)
-        if len(self._waiting) > WAITING_MAX:
-            self._waiting = _halved(self._waiting)
+        followers = [made for _, made in self._made if isinstance(made, _Follower)]
+        # Whoever is followed from now on cannot be led through frames that are no longer kept.
+        self._waiting = [] if followers else _extended(self._waiting, motion)
+        for follower in followers:
+            follower.waiting = _extended(follower.waiting, motion)
 
     @property
     def whole(self) -> Motion:
@@ -84,18 +99,32 @@ class Trail:
     def align(self, found: Instances) -> Alignment:
         """Where the anchor's instances are in the newest frame.
 
-        They are followed frame by frame from where this was last asked, so asking in every frame costs one step each.
+        They are followed frame by frame from where this was last asked for them, so asking in every frame costs one step each.
         """
-        if self._alignment is None or self._alignment.found is not found:
-            fresh = self._waiting if self._alignment is None else [self.whole]
-            self._alignment, self._waiting = Alignment(found, self.whole.older), fresh
-        for motion in self._waiting:
-            self._alignment.advance(motion)
-        self._waiting = []
-        return self._alignment
+        follower = self.once(found, lambda: self._follower(found))
+        for motion in follower.waiting:
+            follower.alignment.advance(motion)
+        follower.waiting = []
+        return follower.alignment
+
+    def _follower(self, found: Instances) -> _Follower:
+        whole = self.whole
+        return _Follower(Alignment(found, whole.older), list(self._waiting) or [whole])
+
+    def once(self, source: object, make: Callable[[], Made]) -> Made:
+        """What ``make()`` gave when this was first asked for the same ``source``, something found in the anchor."""
+        for kept, made in self._made:
+            if kept is source:
+                return cast(Made, made)
+        made = make()
+        self._made.append((source, made))
+        return made
 
 
-def _halved(motions: list[Motion]) -> list[Motion]:
-    """About half as many motions over the same frames: neighbours joined, the last left alone if their number is odd."""
+def _extended(motions: list[Motion], motion: Motion) -> list[Motion]:
+    """Motions with one more; if they become too many, neighbours are joined."""
+    motions = [*motions, motion]
+    if len(motions) <= WAITING_MAX:
+        return motions
     pairs = zip(motions[::2], motions[1::2], strict=False)
     return [first.then(second) for first, second in pairs] + motions[len(motions) & ~1 :]
