@@ -14,7 +14,7 @@ from edgeseg.types import BoolArray, F32Array, Instances, Masks
 _VELOCITY_MEMORY = np.float32(0.6)
 _LOOK_MEMORY = np.float32(0.8)
 _EXTENT_MEMORY = 0.99
-_SEEN_WHOLE = 0.9
+_SEEN_WHOLE = 0.95
 """Part of its extent from which an object counts as wholly seen."""
 _DAMPING = np.float32(0.95)
 """What is left of a hidden object's velocity from one frame to the next."""

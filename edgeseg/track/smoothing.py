@@ -20,7 +20,7 @@ SCORE_RESULTS = 10
 """A track's score is the mean of the first so many; then each new one has this part of the weight. Scores of single frames jump."""
 COAST_DECAY = 0.8
 """What a score keeps per frame in which the graph misses the object."""
-TOLERANCE = np.float32(0.6)
+TOLERANCE = np.float32(0.8)
 """Local mean difference, in mask values, from which the past has no weight: the shape has really changed."""
 FINE_CELLS = 144
 """Cells of smoothed masks are about as large as if so many covered the shorter side of the picture, or smaller. What is moved from
@@ -29,7 +29,7 @@ _CELLS_MAX = 128
 """But there are at most this many along each side of a mask, so that a large one is not slow."""
 _MARGIN_CELLS = 3
 """Fine cells around a box; masks reach a little beyond."""
-_NEIGHBOURHOOD = 3
+_NEIGHBOURHOOD = 5
 """Cells, along each side, over which the difference is averaged."""
 
 
@@ -49,7 +49,7 @@ def averaged(found: Instances, tracks: Sequence[Track], pairs: Mapping[int, int]
         track = tracks[t]
         scores[n] = track.score + (scores[n] - track.score) / min(track.hits + 1, SCORE_RESULTS)
         if track.mask is not None:
-            fine = refined(masks[n], min(found.image_hw) / FINE_CELLS)
+            fine = refined(unclipped(masks[n], found.image_hw), min(found.image_hw) / FINE_CELLS)
             masks[n] = smoothed(fine, track.mask, compared.expected[t].step, MEMORY ** (track.unseen + 1))
     return rescored(replace(found, masks=SoftMasks(tuple(masks), found.image_hw)), scores)
 
@@ -139,6 +139,16 @@ def refined(mask: SoftMask, cell_px: float) -> SoftMask:
     if across == down == 1:
         return mask
     return SoftMask(opencv().resize(mask.values, (columns * across, rows * down)), mask.rectangle, mask.window)
+
+
+def unclipped(mask: SoftMask, image_hw: SizeHW) -> SoftMask:
+    """The mask with zeros where it was clipped, so that the past may show there: boxes that clip masks jitter too."""
+    (height, width), (left, top, right, bottom) = image_hw, mask.rectangle
+    window = max(int(left), 0), max(int(top), 0), min(int(np.ceil(right)), width), min(int(np.ceil(bottom)), height)
+    x, y = cell_middles(mask)
+    x1, y1, x2, y2 = mask.window
+    inside = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
+    return SoftMask(np.where(inside, mask.values, np.float32(0)), mask.rectangle, window)
 
 
 def _parts(wanted: float, cells: int) -> int:

@@ -27,10 +27,18 @@ class Actor:
     class_id: int = 0
     size: tuple[int, int] = (30, 24)
     """Width and height."""
-    score: Callable[[int], float] = lambda i: 0.9
-    """Frame -> score; 0 where the model misses it."""
+    score: float | Callable[[int], float] = 0.9
+    """Or frame -> score; 0 where the model misses it."""
     seen_as: Callable[[int], int] | None = None
     """Frame -> class that the model takes it for."""
+
+    def score_at(self, index: int) -> float:
+        """Its score in a frame."""
+        return self.score(index) if callable(self.score) else self.score
+
+    def class_at(self, index: int) -> int:
+        """What the model takes it for in a frame."""
+        return self.class_id if self.seen_as is None else self.seen_as(index)
 
     def box(self, index: int) -> tuple[int, int, int, int]:
         """Whole pixels, clipped to the picture."""
@@ -90,11 +98,11 @@ class Stage:
         for number, actor in enumerate(self.actors):
             inside = owners == number
             whole = actor.size[0] * actor.size[1]
-            if actor.score(index) > 0 and inside.sum() > whole / 5 and index not in self.black:
-                rows.append((actor.score(index), number, inside))
+            if actor.score_at(index) > 0 and inside.sum() > whole / 5 and index not in self.black:
+                rows.append((actor.score_at(index), actor.class_at(index), inside, number))
         rows.sort(key=lambda row: -row[0])
-        classes = [(actor.seen_as or (lambda i, a=actor: a.class_id))(index) for actor in (self.actors[number] for _, number, _ in rows)]
-        return instances([inside for _, _, inside in rows], [score for score, _, _ in rows], classes), [number for _, number, _ in rows]
+        scores, classes, masks, who = ([row[k] for row in rows] for k in range(4))
+        return instances(masks, scores, classes), who
 
     def play(self, count: int) -> Iterator[tuple[Frame, Instances, list[int], Motion | None]]:
         """Frame by frame: the picture, what was found, which actor each row is, and the motion."""

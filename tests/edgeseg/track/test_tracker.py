@@ -142,7 +142,7 @@ def test_weak_instance_goes_on_but_does_not_begin(stage, actor, line):
     script = stage(
         [
             actor("red", line(50, 60, 1), score=lambda i: 0.9 if i < 10 else score - 0.2),
-            actor("blue", line(140, 60), score=lambda i: score - 0.01),
+            actor("blue", line(140, 60), score=score - 0.01),
         ]
     )
 
@@ -169,7 +169,7 @@ def test_second_opinion_on_an_object_has_no_id(make_instances):
 
 def test_rows_come_back_as_they_were(stage, actor, line):
     """Without smoothing only the ids change."""
-    script = stage([actor("red", line(50, 40, 2)), actor("blue", line(140, 80), score=lambda i: 0.2)])
+    script = stage([actor("red", line(50, 40, 2)), actor("blue", line(140, 80), score=0.2)])
     tracker = Tracker()
 
     for frame, found, _, motion in script.play(5):
@@ -286,7 +286,8 @@ def test_memory_is_bounded(make_instances):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"start_score": 1.5}, {"strong_score": -0.1}, {"min_overlap": 2}, {"min_likeness": -1}, {"max_age_frames": -1}, {"coast_frames": -1}]
+    "wrong",
+    [{"start_score": 1.5}, {"strong_score": -0.1}, {"min_overlap": 2}, {"min_likeness": -1}, {"max_age_frames": -1}, {"coast_frames": -1}],
 )
 def test_settings_that_cannot_work_are_refused(wrong):
     """A setting out of its range is a usage error that names it."""
