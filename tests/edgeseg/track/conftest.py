@@ -66,9 +66,11 @@ class Stage:
     actors: list[Actor]
     black: set[int] = field(default_factory=set)
     """Frames in which there is nothing to see."""
+    seed: int = 1
+    """Of the backdrop."""
 
     def __post_init__(self) -> None:
-        self._backdrop = np.clip(110 + 0.6 * texture(HW, seed=1)[..., None] + np.zeros(3), 0, 255).astype(np.uint8)
+        self._backdrop = np.clip(110 + 0.6 * texture(HW, self.seed)[..., None] + np.zeros(3), 0, 255).astype(np.uint8)
 
     def owners(self, index: int) -> np.ndarray:
         """int (H, W): number of the actor seen at each pixel; -1 where there is none."""

@@ -10,7 +10,7 @@ import pytest
 from edgeseg.masks import SoftMask, SoftMasks, grid_mask
 from edgeseg.track import Tracker, TrackerSettings
 from edgeseg.track.affine import shift
-from edgeseg.track.smoothing import COAST_DECAY, SCORE_RESULTS, cell_middles, refined
+from edgeseg.track.smoothing import COAST_DECAY, SCORE_RESULTS, cell_middles, refined, unclipped
 from edgeseg.types import Frame, Instances
 
 HW = (120, 200)
@@ -78,15 +78,63 @@ def test_change_of_shape_is_followed_at_once(stage, actor, line, make_instances)
 
 
 def test_nothing_is_blended_across_a_cut_or_without_motion(stage, actor, line):
-    """Where the past is unknown the new masks are shown as they are."""
+    """Where the past is unknown the new masks are shown as they are; elsewhere they are not."""
     script = stage([actor("red", line(60, 60, 1))], black={5})
-    tracker = Tracker(smooth=True)
+    rng, tracker = np.random.default_rng(8), Tracker(smooth=True)
 
-    for index, (frame, found, _, motion) in enumerate(script.play(10)):
+    for index, (frame, exact, _, motion) in enumerate(script.play(10)):
+        if index == 5:
+            tracker.update(frame, exact, motion)
+            continue
+        found = dataclasses.replace(exact, masks=SoftMasks((soft_box(exact.boxes[0] + rng.normal(0, 1.5, 4)),), HW))
         shown = tracker.update(frame, found, None if index == 8 else motion)
 
-        if index in (0, 6, 8):
-            np.testing.assert_array_equal(shown.masks.paste(0), found.masks.paste(0))
+        assert (shown.masks.masks[0] is found.masks.masks[0]) == (index in (0, 6, 8))
+
+
+@pytest.mark.parametrize("speed", [1, 5])
+def test_masks_are_smoothed_along_followed_frames(stage, actor, line, speed):
+    """After frames that were only followed the past is taken from the last of them, not from the last update."""
+    script = stage([actor("red", line(40, 60, speed), size=(50, 40))])
+    tracker = Tracker(smooth=True)
+
+    for index, (frame, found, _, motion) in enumerate(script.play(22)):
+        if index % 3:
+            tracker.follow(frame, dataclasses.replace(found, track_ids=np.zeros(1, np.int64)), motion)
+        else:
+            shown = tracker.update(frame, found, motion)
+
+            assert shown.track_ids.tolist() == [0]
+            assert iou(shown.masks.paste(0), script.owners(index) == 0) > 0.94
+
+
+def test_past_counts_less_the_longer_it_was_only_followed(stage, actor, line):
+    """What was moved along the flow for many frames hardly changes the new mask."""
+    script, moved = stage([actor("red", line(60, 60), size=(50, 40))]), {}
+
+    for followed in (0, 6):
+        tracker = Tracker(smooth=True)
+        for index, (frame, exact, _, motion) in enumerate(script.play(followed + 2)):
+            grown = exact.boxes[0] + np.array([-1, -1, 1, 1]) * (index == followed + 1)
+            found = dataclasses.replace(exact, masks=SoftMasks((soft_box(grown),), HW))
+            if 0 < index <= followed:
+                tracker.follow(frame, dataclasses.replace(found, track_ids=np.zeros(1, np.int64)), motion)
+            else:
+                shown = tracker.update(frame, found, motion)
+        new = unclipped(found.masks.masks[0], HW)
+        moved[followed] = float(np.abs(shown.masks.masks[0].values - refined(new, 120 / 144).values).sum())
+
+    assert moved[6] < 0.4 * moved[0]
+
+
+def test_clipped_mask_gets_room_with_zeros():
+    """Outside its window an unclipped mask is zero, and its window is all that its cells cover inside the picture."""
+    mask = SoftMask(np.ones((4, 5), np.float32), (-2.0, 10.0, 8.0, 18.0), (0, 12, 6, 16))
+
+    free = unclipped(mask, HW)
+
+    assert free.window == (0, 10, 8, 18)
+    assert free.values.astype(int).tolist() == [[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
 
 
 def test_scores_are_averaged_and_sorted(stage, actor, line):
@@ -135,9 +183,10 @@ def test_plain_tracking_shows_nothing_that_was_not_found(stage, actor, line):
     assert [len(tracker.update(frame, found, motion)) for frame, found, _, motion in script.play(8)] == [1] * 5 + [0] * 3
 
 
-def test_hidden_object_does_not_coast(stage, actor, line):
-    """An object that went behind another is not shown in front of it."""
-    script = stage([actor("red", line(40, 60, 4)), actor("green", line(110, 60), class_id=1, size=(50, 80))])
+@pytest.mark.parametrize("colour", ["green", "red"])
+def test_hidden_object_does_not_coast(stage, actor, line, colour):
+    """An object that went behind another is not shown in front of it, though that may have the same colour."""
+    script = stage([actor("red", line(40, 60, 4)), actor(colour, line(110, 60), class_id=1, size=(50, 80))])
     tracker, hidden = Tracker(smooth=True), 0
 
     for index, (frame, found, who, motion) in enumerate(script.play(25)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,3 +89,13 @@ def test_nothing_to_align(make_instances):
 
     assert aligned(make_instances([], []), motion) == {}
     assert aligned(make_instances([np.ones((180, 320), bool)], [0.9]), motion) == {}
+
+
+def test_impossible_steps_are_left_out(make_instances, monkeypatch):
+    """A step by which an object would have become many times larger or smaller is an error of the alignment."""
+    masks = [np.ones((180, 320), bool)] * 3
+    found = dataclasses.replace(make_instances(masks, [0.9, 0.8, 0.7]), track_ids=np.array([4, 5, 6]))
+    back = np.stack([np.diag([size, size])[:, [0, 1, 1]] * [1, 1, 0] for size in (3.0, 1.1, 0.2)])
+    monkeypatch.setattr("edgeseg.track.steps.Trail.align", lambda *_: SimpleNamespace(back=back))
+
+    assert list(aligned(found, motion_of([backdrop(), backdrop()]))) == [5]

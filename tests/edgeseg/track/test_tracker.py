@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import MissingDependencyError, UsageError
-from edgeseg.motion import Trail, propagate
+from edgeseg.motion import MotionEstimator, Trail, propagate
 from edgeseg.track import Tracker, TrackerSettings
 from edgeseg.track.tracker import MEMORY_MAX
 from edgeseg.types import Frame
@@ -116,6 +116,18 @@ def test_black_frames_do_not_cost_ids(stage, actor, line):
     ids = history(script, 25)
 
     assert kept(ids[0]) != kept(ids[1])
+
+
+def test_another_scene_has_other_ids(stage, actor, line):
+    """After a cut an object of the same class in the same place, but of other colours, is a new one."""
+    scenes = [stage([actor("red", line(60, 60))]), stage([actor("blue", line(60, 60))], seed=2)]
+    estimator, tracker, ids = MotionEstimator(), Tracker(), []
+
+    for index in range(12):
+        frame, (found, _) = scenes[index // 6].frame(index), scenes[index // 6].found(index)
+        ids.append(int(tracker.update(frame, found, estimator.update(frame)).track_ids[0]))
+
+    assert kept(ids[:6]) != kept(ids[6:])
 
 
 def test_repeated_frames_keep_ids(stage, actor, line):
