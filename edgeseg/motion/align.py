@@ -26,6 +26,7 @@ STEP_MAX = 0.3
 AREA_CHANGE_MAX = 16.0
 """How much larger or smaller than in the anchor an instance may become."""
 TOGETHER = 0.5
+"""Part of a mask in another from which on the two are taken for findings of one object."""
 _IDENTITY = np.eye(3)
 
 

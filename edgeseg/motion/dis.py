@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgeseg.opencv import opencv
 from edgeseg.types import F32Array, U8Array
 
@@ -21,5 +23,5 @@ class DisFlow:
 
     def __call__(self, source: U8Array, target: U8Array) -> F32Array:
         """See `Flow`. Pictures are at least 12 pixels wide or high."""
-        found: F32Array = self._search.calc(source, target, None)
+        found: F32Array = self._search.calc(np.ascontiguousarray(source), np.ascontiguousarray(target), None)
         return found

@@ -105,8 +105,8 @@ def _along(ids: I32Array, backward: F32Array) -> I32Array:
     cv2 = opencv()
     height, width = ids.shape
     rows, columns = backward.shape[:2]
-    scale = np.array([width / columns, height / rows], np.float32)
-    at = cv2.resize((places(backward) + np.float32(0.5)) * scale - np.float32(0.5), (width, height), interpolation=cv2.INTER_LINEAR)
+    in_pixels = backward * np.array([width / columns, height / rows], np.float32)
+    at = places(cv2.resize(in_pixels, (width, height), interpolation=cv2.INTER_LINEAR))
     # Whole numbers up to 2 ** 24 are exact in float32, and nearest look-up copies them.
     moved = cv2.remap(ids.astype(np.float32), at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.int32)

@@ -17,8 +17,8 @@ from edgeseg.types import F32Array, Instances
 
 DECAY = 0.995
 """What a score keeps per frame. Little, because scores of all frames are ranked together: what is lost shows in `Outlines.explained`."""
-LOST = 0.3
-"""Explained part of a mask below which its object is taken to be gone."""
+LOST = 0.45
+"""Explained part of a mask below which its object is taken to be gone: nearly as much of any other place would fit by chance."""
 
 
 def propagate(found: Instances, trail: Trail, score_threshold: float = 0.0) -> Instances:
