@@ -183,10 +183,9 @@ def test_plain_tracking_shows_nothing_that_was_not_found(stage, actor, line):
     assert [len(tracker.update(frame, found, motion)) for frame, found, _, motion in script.play(8)] == [1] * 5 + [0] * 3
 
 
-@pytest.mark.parametrize("colour", ["green", "red"])
-def test_hidden_object_does_not_coast(stage, actor, line, colour):
-    """An object that went behind another is not shown in front of it, though that may have the same colour."""
-    script = stage([actor("red", line(40, 60, 4)), actor(colour, line(110, 60), class_id=1, size=(50, 80))])
+def test_hidden_object_does_not_coast(stage, actor, line):
+    """An object that went behind another is not shown in front of it."""
+    script = stage([actor("red", line(40, 60, 4)), actor("green", line(110, 60), class_id=1, size=(50, 80))])
     tracker, hidden = Tracker(smooth=True), 0
 
     for index, (frame, found, who, motion) in enumerate(script.play(25)):
@@ -196,8 +195,36 @@ def test_hidden_object_does_not_coast(stage, actor, line, colour):
             hidden += 1
             assert who == [1]
             assert len(shown) == 1
-
     assert hidden > 3
+
+
+def test_what_a_larger_object_covers_does_not_coast(make_instances, stage):
+    """Where something else is found over most of a missed object, it is not shown, whatever the picture looks like."""
+    small, large = np.zeros(HW, bool), np.zeros(HW, bool)
+    small[40:80, 60:100] = True
+    large[20:100, 55:150] = True
+    tracker = Tracker(smooth=True)
+
+    for frame, _, _, motion in stage([]).play(5):
+        tracker.update(frame, make_instances([small], [0.9], [0]), motion)
+    shown = tracker.update(frame, make_instances([large], [0.8], [1]), motion)
+
+    assert shown.classes.tolist() == [1]
+
+
+def test_past_is_aligned_from_the_last_frame(stage, actor, line, monkeypatch):
+    """How objects moved is measured from where they were in the last frame, followed or not."""
+    seen = []
+    monkeypatch.setattr("edgeseg.track.tracker.aligned", lambda found, _: seen.append(found) or {})
+    tracker = Tracker(smooth=True)
+
+    for index, (frame, found, _, motion) in enumerate(stage([actor("red", line(40, 60, 5))]).play(5)):
+        if index in (0, 4):
+            tracker.update(frame, found, motion)
+        else:
+            last = tracker.follow(frame, dataclasses.replace(found, track_ids=np.zeros(1, np.int64)), motion)
+
+    assert seen == [last]
 
 
 def test_what_was_found_once_does_not_coast(stage, actor, line):
