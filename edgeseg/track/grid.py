@@ -26,18 +26,11 @@ class Grid:
     x: F32Array
     """float32 (h, w): middles of the cells in pixels."""
     y: F32Array
-    places: F32Array
-    """float32 (h * w, 2): the same, x and y."""
 
     @property
     def hw(self) -> SizeHW:
         """Rows and columns."""
         return self.x.shape[0], self.x.shape[1]
-
-    @property
-    def cell_xy(self) -> F32Array:
-        """float32 (2,): width and height of a cell in pixels."""
-        return np.array([self.image_hw[1] / self.hw[1], self.image_hw[0] / self.hw[0]], np.float32)
 
     def window(self, box: F32Array, margin: int = _MARGIN) -> Window:
         """Rows and columns of the cells that a box float32 (4,) in pixels touches, and ``margin`` more; at least one cell."""
@@ -63,8 +56,7 @@ def grid_of(image_hw: SizeHW) -> Grid:
     rows, columns = (max(1, round(side * scale)) for side in image_hw)
     x = ((np.arange(columns) + 0.5) * (image_hw[1] / columns)).astype(np.float32)
     y = ((np.arange(rows) + 0.5) * (image_hw[0] / rows)).astype(np.float32)
-    grid_x, grid_y = np.meshgrid(x, y)
-    return Grid(image_hw, grid_x, grid_y, np.stack([grid_x.ravel(), grid_y.ravel()], axis=1))
+    return Grid(image_hw, *np.meshgrid(x, y))
 
 
 def _span(low: float, high: float, cells: int) -> tuple[int, int]:

@@ -11,9 +11,12 @@ from edgeseg.track.grid import Grid, Window
 from edgeseg.track.matching import extents_of
 from edgeseg.types import BoolArray, F32Array, Instances, Masks
 
-_VELOCITY_MEMORY = np.float32(0.6)
+_VELOCITY_MEMORY = 0.6
+"""Weight of the past in an object's velocity, from its second step on."""
 _LOOK_MEMORY = np.float32(0.8)
+"""Weight of the past in its looks."""
 _EXTENT_MEMORY = 0.99
+"""What is left of its size per frame in which less of it is seen."""
 _SEEN_WHOLE = 0.95
 """Part of its extent from which an object counts as wholly seen."""
 _DAMPING = np.float32(0.95)
@@ -58,7 +61,8 @@ class Track:
         # The middle of a box moves otherwise than its object while that gets hidden or comes into the picture.
         if extent > _SEEN_WHOLE * self.extent:
             moved = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
-            self.velocity = (_VELOCITY_MEMORY * self.velocity + (1 - _VELOCITY_MEMORY) * moved).astype(np.float32)
+            memory = _VELOCITY_MEMORY if self.hits > 1 else 0.0
+            self.velocity = (memory * self.velocity + (1 - memory) * moved).astype(np.float32)
         self.extent = max(extent, _EXTENT_MEMORY * self.extent)
         self.box, self.mask = box, mask
 

@@ -34,10 +34,19 @@ def test_velocity_settles_on_the_motion(box_track):
     assert track.velocity == pytest.approx([2, 1], abs=0.01)
 
 
+def test_velocity_is_known_from_the_second_frame_on(box_track):
+    """The first step alone gives the speed; later ones are averaged."""
+    track = box_track(10, 10, 30, 30)
+
+    track.see(np.array([18, 10, 38, 30], np.float32), track.mask)
+
+    assert track.velocity.tolist() == [8, 0]
+
+
 def test_shrinking_box_says_nothing_about_speed(box_track):
     """While an object goes behind something its box moves too slowly; the speed from before is kept, and its size."""
     track = box_track(10, 10, 30, 30)
-    track.velocity = np.array([1, 0], np.float32)
+    track.velocity, track.hits = np.array([1, 0], np.float32), 5
 
     for left in range(11, 30):
         track.see(np.array([left, 10, 30, 30], np.float32), track.mask)

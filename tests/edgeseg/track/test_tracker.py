@@ -65,6 +65,16 @@ def test_id_survives_missed_detections(stage, actor, line, gap, motion):
     kept(history(script, 40, motion=motion)[0])
 
 
+@WITH_AND_WITHOUT_MOTION
+def test_fast_objects_keep_their_ids(stage, actor, line, motion):
+    """Objects that move half their width in each frame are followed from the first frame on, past another of their looks."""
+    script = stage([actor("red", line(20, 40, 14)), actor("red", line(180, 66, -14))])
+
+    ids = history(script, 12, motion=motion)
+
+    assert kept(ids[0]) != kept(ids[1])
+
+
 def test_object_that_enters_is_a_new_one(stage, actor, line):
     """One object leaves on the right, another of the same class comes in on the left: two ids."""
     script = stage([actor("red", line(150, 40, 4)), actor("blue", line(-50, 80, 4))])
