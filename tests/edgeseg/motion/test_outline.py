@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeseg.masks import SoftMasks
 from edgeseg.motion import MotionEstimator, Trail
 from edgeseg.motion.outline import HIDDEN_GREY, Outlines, _local_change, _without_fragments
 
@@ -26,8 +27,6 @@ def outlines(make_frames):
 
 def pixels(outlines, i, hw=(180, 320)):
     """A mask at image size."""
-    from edgeseg.masks import SoftMasks
-
     return SoftMasks((outlines.mask(i),), hw).paste(0)
 
 
@@ -76,8 +75,8 @@ def test_the_one_that_is_seen_keeps_the_cells(outlines, make_found, texture, pas
 
 
 def test_what_was_shared_stays_shared(outlines, make_found, texture):
-    """Two findings of one object do not take it from each other."""
-    found = make_found([(60, 40, 130, 110), (63, 43, 128, 108)])
+    """Two findings of one object do not take it from each other, nor do neighbours whose masks overlapped from the first."""
+    found = make_found([(60, 40, 130, 110), (63, 43, 128, 108), (105, 40, 175, 110)])
 
     posed = outlines(found, [texture()] * 2)
 

@@ -74,9 +74,9 @@ def test_slopes_are_the_differences_that_small_changes_make(patches, picture, pa
         assert np.polyfit(expected, slope, 1)[0] == pytest.approx(1, abs=0.3)
 
 
-def test_turning_and_scaling_keep_the_shape_of_things(patches):
-    """Turn and scale are a similarity in the picture, although boxes are not square."""
-    for parameter, expected in ((0, [[1, 0], [0, 1]]), (1, [[0, -1], [1, 0]])):
+def test_what_parameters_do_in_the_picture(patches):
+    """Scale and turn keep the shape of things although boxes are not square; stretch and shear change it, and not the area."""
+    for parameter, expected in ((0, [[1, 0], [0, 1]]), (1, [[0, -1], [1, 0]]), (4, [[1, 0], [0, -1]]), (5, [[0, 1], [1, 0]])):
         steps = np.zeros((3, 6))
         steps[:, parameter] = 1
         own = (steps[:, None] @ patches.changes).reshape(-1, 2, 3)[:, :, :2]

@@ -105,10 +105,10 @@ def test_box_keeps_its_relation_to_its_mask(make_found, trail_through, texture, 
 
 
 def test_order_is_descending_and_the_threshold_holds(make_found, trail_through, texture):
-    """The first instance is half hidden, so it falls behind the second; the third falls below the threshold."""
+    """A part of the first instance is hidden, so it falls behind the second; the third falls below the threshold."""
     found = make_found([(60, 40, 130, 110), (200, 40, 260, 100), (150, 120, 200, 170)])
     hidden = texture().copy()
-    hidden[:, 95:135] = 255
+    hidden[:, 105:135] = 255
 
     moved = propagate(found, trail_through([texture(), hidden]), score_threshold=0.698)
 
@@ -140,6 +140,15 @@ def test_scene_cut_and_black_frames(make_found, trail_through, texture):
     assert len(propagate(found, trail_through([texture(), texture(), black]))) == 0
     back = propagate(found, trail_through([texture(), texture(), black, black, texture()]))
     np.testing.assert_allclose(back.boxes, found.boxes, atol=1.0)
+
+
+def test_nothing_survives_a_cut_by_chance(make_found, trail_through, texture):
+    """A flat wall in the next scene, as grey as the flat object in the last, is not that object."""
+    pictures = [texture(0), texture(5)]
+    for picture in pictures:
+        picture[30:120, 50:140] = 120
+
+    assert len(propagate(make_found(BOXES), trail_through(pictures))) == 0
 
 
 def test_what_is_no_longer_there_is_lost(make_found, trail_through, texture, pasted):

@@ -37,11 +37,24 @@ def test_texture_is_the_mask_in_its_own_coordinates(textures):
 def test_far_outside_a_box_inside_the_picture_there_is_nothing(textures):
     """Beyond the reach of a texture its mask is empty."""
     masks, found = textures
-    far = to_texels(np.full((len(found), 1), 3, np.float32))
     middle = to_texels(np.zeros((len(found), 1), np.float32))
 
-    assert masks.look(far, middle)[:2].max() == 0
-    assert masks.look(middle, -far)[:2].max() == 0
+    for own in (-3, -1.6, 1.6, 3):
+        far = to_texels(np.full((len(found), 1), own, np.float32))
+        assert masks.look(far, middle)[:2].max() == 0
+        assert masks.look(middle, far)[:2].max() == 0
+
+
+def test_a_mask_larger_than_its_box_ends_with_its_texture(make_found):
+    """A mask of which the box holds only the middle does not go on for ever."""
+    found = make_found([(40, 30, 160, 150)])
+    masks = Textures.of(found, _rest(np.float32([(80, 70, 120, 110)])))
+
+    along = to_texels(np.float32([[0, 1, 1.3, 3]]))
+    middle = to_texels(np.zeros((1, 4), np.float32))
+    for seen in (masks.look(along, middle)[0], masks.look(middle, along)[0]):
+        assert (seen[:2] > 0.9).all()
+        assert not seen[2:].any()
 
 
 def test_a_mask_goes_on_beyond_the_picture(textures):
