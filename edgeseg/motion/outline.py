@@ -23,6 +23,8 @@ HIDDEN_GREY = 35
 """Change, in grey levels, from which on something else is seen at a point."""
 FRAGMENT = 0.1
 """Parts of a partly hidden mask that are smaller than this, over its largest part, are dropped."""
+OUTSIDE = 0.25
+"""Value of a mask below which a cell was clearly not its own in the anchor."""
 CONTESTED_CELLS = 4
 """Shared cells from which on two masks are taken to lie over each other."""
 
@@ -117,7 +119,7 @@ class Outlines:
         if np.count_nonzero(shared) < CONTESTED_CELLS:
             return None
         at = to_texels(self.own[:, j, rows, columns])
-        shared &= self.alignment.masks.held(i, j, at[0], at[1]) <= THRESHOLD
+        shared &= self.alignment.masks.held(i, j, at[0], at[1]) < OUTSIDE
         return _Overlap(rows, columns, shared, row, column) if np.count_nonzero(shared) >= CONTESTED_CELLS else None
 
     def _change_at(self, i: int, overlap: _Overlap) -> float:
