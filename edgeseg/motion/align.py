@@ -39,6 +39,8 @@ class Alignment:
         self.patches = Patches.cut(self.masks, anchor)
         self.poses = self.patches.rest
         """float64 (N, 2, 3): where the instances are in the newest frame."""
+        self.to_own = inverse(square(self.poses))
+        """float64 (N, 3, 3): from pixels of the newest frame to own coordinates, the poses undone."""
         self.difference: F32Array = np.zeros_like(self.patches.grey)
         """float32 (N, P): how much brighter the newest frame is there than the anchor was, in grey levels."""
         self.weight = self.patches.weight
@@ -57,7 +59,7 @@ class Alignment:
     @property
     def back(self) -> F64Array:
         """float64 (N, 2, 3): affine matrices from pixels of the newest frame to pixels of the anchor."""
-        back: F64Array = self.patches.rest @ inverse(square(self.poses))
+        back: F64Array = self.patches.rest @ self.to_own
         return back
 
     def advance(self, motion: Motion) -> None:
@@ -71,12 +73,13 @@ class Alignment:
         start = np.where((off_going_on < off_carried)[:, None, None], going_on, carried)
         self._settle(start, motion.newer)
         self._keep_size(carried)
-        self._velocity = (inverse(square(last)) @ square(self.poses) - _IDENTITY) / motion.frames
+        self._velocity = (self.to_own @ square(self.poses) - _IDENTITY) / motion.frames
+        self.to_own = inverse(square(self.poses))
 
     def _keep_size(self, fallback: F64Array) -> None:
         """Take poses (N, 2, 3) instead of those that have shrunk or grown beyond belief: there is nothing to hold on to."""
-        area = np.linalg.det(self.poses[:, :, :2]) / np.linalg.det(self.patches.rest[:, :, :2])
-        sane = (area > 1 / AREA_CHANGE_MAX) & (area < AREA_CHANGE_MAX)
+        change = _area(self.poses) / _area(self.patches.rest)
+        sane = (change > 1 / AREA_CHANGE_MAX) & (change < AREA_CHANGE_MAX)
         if not sane.all():
             self.poses = np.where(sane[:, None, None], self.poses, fallback)
 
@@ -132,6 +135,12 @@ def _misfit(weight: F32Array, certainty: F32Array) -> F32Array:
     """float32 (N,): how badly a pose fits, up to a constant; a point outside the picture is as bad as one that is halfway off."""
     misfit: F32Array = np.float32(0.5) * weight.sum(axis=1) - certainty.sum(axis=1)
     return misfit
+
+
+def _area(poses: F64Array) -> F64Array:
+    """float64 (N,): determinants of the poses (N, 2, 3), a quarter of the area of what they pose."""
+    area: F64Array = poses[:, 0, 0] * poses[:, 1, 1] - poses[:, 0, 1] * poses[:, 1, 0]
+    return area
 
 
 def square(affine: F64Array) -> F64Array:

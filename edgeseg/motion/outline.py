@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeseg.masks import THRESHOLD, SoftMask
-from edgeseg.motion.align import Alignment, inverse, square
+from edgeseg.motion.align import Alignment
 from edgeseg.motion.lattice import SIDE, Lattice
 from edgeseg.motion.texture import to_texels
 from edgeseg.opencv import opencv
@@ -60,7 +60,7 @@ class Outlines:
     def of(cls, alignment: Alignment) -> Outlines:
         """The anchor's masks as posed, nothing hidden yet."""
         lattice = Lattice.around(alignment.poses, alignment.found.image_hw)
-        own = lattice.mapped(inverse(square(alignment.poses))[:, :2])
+        own = lattice.mapped(alignment.to_own[:, :2])
         values = alignment.masks.look(*to_texels(own))
         return cls(lattice, own, values, alignment, _local_change(alignment.difference, alignment.weight))
 

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from edgeseg.motion.align import Alignment
 from edgeseg.motion.base import Motion
+from edgeseg.motion.picture import Picture
 from edgeseg.types import BoolArray, F32Array, Instances
 
 Made = TypeVar("Made")
@@ -32,7 +33,9 @@ class Trail:
     def __init__(self) -> None:
         self._count = 0
         self._lost = False
+        self._anchor: Picture | None = None
         self._whole: Motion | None = None
+        self._unjoined: list[Motion] = []
         self._waiting: list[Motion] = []
         self._made: list[tuple[object, object]] = []
 
@@ -49,11 +52,14 @@ class Trail:
         Raises:
             ValueError: the motion is between frames of another size.
         """
-        if self._whole is not None and self._whole.image_hw != motion.image_hw:
-            raise ValueError(f"a trail through frames of {self._whole.image_hw} cannot go on with {motion.image_hw}")
-        self._whole = motion if self._whole is None else self._whole.then(motion)
+        self._anchor = self._anchor or motion.older
+        if self._anchor.image_hw != motion.image_hw:
+            raise ValueError(f"a trail through frames of {self._anchor.image_hw} cannot go on with {motion.image_hw}")
         self._count += 1
-        self._lost = (self._lost or motion.cut) and self._whole.cut
+        self._unjoined.append(motion)
+        if len(self._unjoined) > WAITING_MAX:
+            self._join()
+        self._lost = (self._lost or motion.cut) and self.whole.cut
         followers = [made for _, made in self._made if isinstance(made, _Follower)]
         # Whoever is followed from now on cannot be led through frames that are no longer kept.
         self._waiting = [] if followers else _extended(self._waiting, motion)
@@ -67,9 +73,15 @@ class Trail:
         Raises:
             ValueError: the trail is empty.
         """
+        self._join()
         if self._whole is None:
             raise ValueError("an empty trail has no motion")
         return self._whole
+
+    def _join(self) -> None:
+        for motion in self._unjoined:
+            self._whole = motion if self._whole is None else self._whole.then(motion)
+        self._unjoined = []
 
     @property
     def backward(self) -> F32Array:
@@ -108,8 +120,9 @@ class Trail:
         return follower.alignment
 
     def _follower(self, found: Instances) -> _Follower:
-        whole = self.whole
-        return _Follower(Alignment(found, whole.older), list(self._waiting) or [whole])
+        if self._anchor is None:
+            raise ValueError("an empty trail has no motion to follow instances along")
+        return _Follower(Alignment(found, self._anchor), list(self._waiting) or [self.whole])
 
     def once(self, source: object, make: Callable[[], Made]) -> Made:
         """What ``make()`` gave when this was first asked for the same ``source``, something found in the anchor."""
