@@ -22,6 +22,8 @@ from edgeseg.types import Frame, Result, SizeHW, Step, Tick
 BETWEEN = ("auto", "warp", "propagate")
 RECENT_COSTS = 5
 """Durations of each step that a schedule's estimate rests on."""
+STEPS_FORWARD = 2
+"""Frames by which a key frame that is ready comes forward at least while one more comes in."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Pipeline:
         self._image_hw: SizeHW | None = None
         self._key: _Key | None = None
         self._base: _Base | None = None
+        self._arriving: FinishedKey | None = None
         self._since_key = 0
         self._confidence = 0.0
         self._costs_s: dict[Step, deque[float]] = {step: deque(maxlen=RECENT_COSTS) for step in Step}
@@ -107,14 +110,13 @@ class Pipeline:
         self._since_key += 1
         spans: dict[str, float] = {}
         motion = self._look(frame, spans)
-        if self._worker is not None and (finished := self._worker.take()) is not None:
-            self._take_over(frame, finished, motion, spans)
+        self._receive(frame, motion, spans)
         step = self._choose(frame)
         decoded = self._act(step, frame, motion, spans)
         if step is not Step.DROP:
             self._confidence = _mean_score(decoded)
         result = self.model.result(frame, step, decoded, spans, since_key=self._since_key)
-        self._costs_s[step].append(self.model.clock() - start_s)
+        self._costs_s[step].append(self.model.clock() - start_s - spans.get("forward", 0.0))
         return result
 
     def _look(self, frame: Frame, spans: dict[str, float]) -> Motion | None:
@@ -124,7 +126,7 @@ class Pipeline:
         start_s = self.model.clock()
         motion = self._estimator.update(frame)
         if motion is not None:
-            for trail in {held.trail for held in (self._key, self._base) if held is not None}:
+            for trail in {held.trail for held in (self._key, self._base, self._arriving) if held is not None}:
                 trail.add(motion)
             if self._worker is not None:
                 self._worker.follow(motion)
@@ -141,7 +143,7 @@ class Pipeline:
             self._since_key,
             age_s=self.model.clock() - frame.captured_s,
             between=self._between,
-            costs_s={step: statistics.median_low(costs_s) for step, costs_s in self._costs_s.items() if costs_s},
+            costs_s={step: self._cost_s(step) for step, costs_s in self._costs_s.items() if costs_s},
             shift=trail.shift,
             unexplained=trail.unexplained,
             confidence=self._confidence / self._key.confidence if self._key.confidence else 1.0,
@@ -152,6 +154,10 @@ class Pipeline:
         if self._worker.idle:
             self._worker.submit(frame)
         return self._between
+
+    def _cost_s(self, step: Step) -> float:
+        """What a step took lately; 0 where none was taken."""
+        return statistics.median_low(self._costs_s[step] or [0.0])
 
     def _act(self, step: Step, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> Decoded:
         if step is Step.DROP:
@@ -190,14 +196,36 @@ class Pipeline:
         spans["track"] = self.model.clock() - start_s
         return replace(decoded, instances=instances)
 
+    def _receive(self, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> None:
+        """Bring an overlapped key frame that is ready forward to this frame, a few frames at a time, and let it take over."""
+        if self._worker is None:
+            return
+        self._arriving = self._arriving or self._worker.take()
+        if self._arriving is None:
+            return
+        start_s = self.model.clock()
+        if self._between is not Step.PROPAGATE or self._is_forward(self._arriving, start_s):
+            self._take_over(frame, self._arriving, motion, spans)
+            self._arriving = None
+        spans["forward"] = self.model.clock() - start_s
+
+    def _is_forward(self, arriving: FinishedKey, start_s: float) -> bool:
+        """Follow what was found through the frames since, for about as long as a frame takes anyway; whether it has reached this one."""
+        found = arriving.inference.decoded.instances
+        if found is None or not len(arriving.trail):
+            return True
+        until_s = start_s + self._cost_s(Step.PROPAGATE)
+        reached = arriving.trail.catch_up(found, STEPS_FORWARD)
+        while not reached and self.model.clock() < until_s:
+            reached = arriving.trail.catch_up(found, 1)
+        return reached
+
     def _take_over(self, frame: Frame, finished: FinishedKey, motion: Motion | None, spans: dict[str, float]) -> None:
-        """An overlapped key frame is ready: later frames rest on it, brought forward to this one."""
+        """Later frames rest on a key frame that was overlapped, brought forward to this one."""
         self._key = _Key(finished.inference.carry, finished.trail, _mean_score(finished.inference.decoded))
         self._since_key = len(finished.trail)
         if self._between is Step.PROPAGATE:
-            start_s = self.model.clock()
             decoded = moved(finished.inference.decoded, finished.trail, self.model.score_threshold)
-            spans["forward"] = self.model.clock() - start_s
             self._base = _Base(self._tracked(frame, decoded, motion, spans), Trail())
 
     def _forget(self, image_hw: SizeHW) -> None:
@@ -205,7 +233,7 @@ class Pipeline:
         self._image_hw = image_hw
         if self._worker is not None:
             self._worker.wait()
-        self._key = self._base = None
+        self._key = self._base = self._arriving = None
         if self._tracker is not None:
             self._tracker.reset()
 

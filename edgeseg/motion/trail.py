@@ -113,11 +113,16 @@ class Trail:
 
         They are followed frame by frame from where this was last asked for them, so asking in every frame costs one step each.
         """
+        self.catch_up(found, WAITING_MAX)
+        return self.once(found, lambda: self._follower(found)).alignment
+
+    def catch_up(self, found: Instances, steps: int) -> bool:
+        """Do a part of what `align` does, at most ``steps`` frames of it; whether the newest frame is reached."""
         follower = self.once(found, lambda: self._follower(found))
-        for motion in follower.waiting:
+        for motion in follower.waiting[:steps]:
             follower.alignment.advance(motion)
-        follower.waiting = []
-        return follower.alignment
+        del follower.waiting[:steps]
+        return not follower.waiting
 
     def _follower(self, found: Instances) -> _Follower:
         if self._anchor is None:

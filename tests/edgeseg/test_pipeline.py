@@ -17,6 +17,7 @@ from edgeseg.bundle import read_bundle
 from edgeseg.errors import BackendError, UsageError
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.model import Model
+from edgeseg.motion.align import Alignment
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule import Policy
 from edgeseg.sources.synthetic import Scene, SceneConfig
@@ -224,16 +225,43 @@ def test_overlapped_key_frames_hold_nobody_up(open_model: Callable[..., Model], 
     with Pipeline(open_model(), StreamSettings("every", overlap=True)) as pipeline:
         assert _steps(pipeline, frames[:1]) == [(Step.KEY, 0)]
         graphs.gate.clear()
-        assert _steps(pipeline, frames[1:4]) == [(Step.PROPAGATE, 1), (Step.PROPAGATE, 2), (Step.PROPAGATE, 3)]
+        assert _steps(pipeline, frames[1:3]) == [(Step.PROPAGATE, 1), (Step.PROPAGATE, 2)]
         assert graphs.runs == [KEY]
         graphs.gate.set()
         pipeline.settle()
-        # Frame 1 was submitted, frame 4 submits itself after the take-over.
-        assert _steps(pipeline, frames[4:5]) == [(Step.PROPAGATE, 3)]
+        # Frame 1 was submitted, frame 3 submits itself after the take-over.
+        assert _steps(pipeline, frames[3:4]) == [(Step.PROPAGATE, 2)]
         pipeline.settle()
-        assert _steps(pipeline, frames[5:6]) == [(Step.PROPAGATE, 1)]
+        assert _steps(pipeline, frames[4:5]) == [(Step.PROPAGATE, 1)]
 
     assert any(name.startswith("edgeseg-key") for name in graphs.threads)
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_a_key_frame_that_was_long_in_flight_comes_forward_little_by_little(
+    open_model: Callable[..., Model], graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No frame does more than a few frames' worth of following; the one before serves until the newest frame is reached."""
+    advanced: list[int] = []
+    advance = Alignment.advance
+    monkeypatch.setattr(Alignment, "advance", lambda alignment, motion: advanced.append(id(alignment)) or advance(alignment, motion))
+    frames = _frames(20)
+    with Pipeline(open_model(), StreamSettings("every", overlap=True)) as pipeline:
+        _steps(pipeline, frames[:1])
+        graphs.gate.clear()
+        _steps(pipeline, frames[1:7])
+        graphs.gate.set()
+        pipeline.settle()
+        followed, since_key = [], []
+        for frame in frames[7:13]:
+            advanced.clear()
+            since_key.append(pipeline.step(frame).since_key)
+            followed.append(len(advanced))
+            pipeline.settle()
+
+    # One step of the shown result, and two of the one from frame 1: it is six behind at first, and each frame adds one.
+    assert followed == [3, 3, 3, 3, 2, 3]
+    assert since_key == [7, 8, 9, 10, 10, 11]
 
 
 @pytest.mark.usefixtures("no_thread_left")

@@ -147,6 +147,15 @@ def test_instances_are_followed_the_same_whenever_they_are_asked_for(motions, ma
     assert often.align(found) is often.align(found)
 
 
+def test_catching_up_is_the_same_in_small_parts(motions, make_found):
+    """It says when the newest frame is reached, and the poses are those that are found at once."""
+    steps, found = motions(5), make_found([(60, 40, 120, 110)])
+    at_once, in_parts = trail_of(steps), trail_of(steps)
+
+    assert [in_parts.catch_up(found, 2) for _ in range(4)] == [False, False, True, True]
+    np.testing.assert_array_equal(in_parts.align(found).poses, at_once.align(found).poses)
+
+
 def test_two_findings_are_followed_along_one_trail(motions, make_found):
     """What is asked for one does not disturb the other."""
     first, second, steps = make_found([(60, 40, 120, 110)]), make_found([(150, 60, 200, 120)]), motions(4)
