@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,16 @@ def _library() -> Any:
     return importlib.import_module("openvino")
 
 
+@functools.cache
+def _core() -> Any:
+    """The one core of this process.
+
+    Each core gives the thread that loads its plugin a stack for signals. Two that end in the order in which they began leave that
+    thread with a stack that is gone, and the next signal, such as Ctrl-C, ends the process (seen with 2026.4.1).
+    """
+    return _library().Core()
+
+
 class OpenVino:
     """Runs graphs with OpenVINO's CPU plugin, in exactly the precision asked for."""
 
@@ -33,7 +44,7 @@ class OpenVino:
             library = _library()
         except ImportError as error:
             return Probe(False, detail=str(error), remedy=REMEDY)
-        core = library.Core()
+        core = _core()
         if DEVICE not in core.available_devices:
             return Probe(False, library.__version__, f"no {DEVICE} plugin, only {core.available_devices}", REMEDY)
         return Probe(True, library.__version__, f"CPU: {core.get_property(DEVICE, 'FULL_DEVICE_NAME')}")
@@ -48,7 +59,7 @@ class OpenVino:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = library.Core().compile_model(str(file), DEVICE, settings)
+            compiled = _core().compile_model(str(file), DEVICE, settings)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO {library.__version__} cannot load {file}: {error}") from error
         check_tensors(file, graph, _tensors(compiled.inputs), _tensors(compiled.outputs))

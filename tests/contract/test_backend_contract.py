@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,6 +214,30 @@ def test_leaving_the_block_closes(difference: Session) -> None:
 
     with pytest.raises(BackendError, match="closed"):
         session.run(_feeds())
+
+
+SIGNALLED = """
+import signal, sys
+from pathlib import Path
+import edgeseg
+from edgeseg.backends import BACKENDS
+from edgeseg.bundle import read_bundle
+
+bundle = read_bundle(edgeseg.demo_bundle())
+sessions = [BACKENDS[sys.argv[1]].open(bundle.file(name, "fp32"), graph, "fp32", 1) for name, graph in bundle.graphs.items()]
+while sessions:
+    sessions.pop(0).close()
+signal.signal(signal.SIGINT, lambda *_: print("caught"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_signals_are_caught_after_sessions_are_closed(name: str) -> None:
+    """Closed in the order in which they were opened, they must leave the thread's stack for signals in place."""
+    ended = subprocess.run([sys.executable, "-c", SIGNALLED, name], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "caught\n", "")
 
 
 def test_runs_on_tells_where(difference: Session) -> None:
