@@ -228,7 +228,9 @@ def test_what_was_found_moves_with_the_picture(open_model: Callable[..., Model],
         wanted = tiny_expected((128, 128), found=graphs.found(k), family=graphs.family)[0]
         mask = result.instances.masks.paste(0)
         np.testing.assert_allclose(result.instances.boxes[0], wanted.box, atol=2)
-        assert (mask & wanted.mask).sum() / (mask | wanted.mask).sum() > 0.7
+        # Coarse masks reach beyond the square on key frames; propagation drops what does not move with it.
+        assert mask[40:72, 40 + 2 * k : 72 + 2 * k].mean() > 0.9
+        assert (mask & ~wanted.mask).sum() < 0.1 * mask.sum()
 
 
 @pytest.mark.parametrize(
