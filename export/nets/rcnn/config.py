@@ -90,7 +90,7 @@ class RcnnConfig:
     norm_eps: float = 1e-5
     """Of every batch normalisation; the COCO weights of torchvision's first generation were trained with 0."""
     normed_heads: bool = False
-    """torchvision's second generation: normalised pyramid and heads, four convolutions before the box head's one linear layer, two in the RPN."""
+    """torchvision's second generation: normalised pyramid and heads, four convolutions in the box head, two in the RPN."""
     masks: bool = True
     """Whether it has the mask branch: else it is a Faster R-CNN."""
     base_width: int = 64

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -58,7 +56,7 @@ class LinearBoxHead(nn.Module):
 
 
 def conv_box_head(config: RcnnConfig) -> nn.Sequential:
-    """Four normalised convolutions at 0 to 3 and a linear layer at 5, as the official keys number them: (R, C, 7, 7) -> (R, box_channels)."""
+    """Four convolutions at 0 to 3, a linear layer at 5, as the official keys number them: (R, C, 7, 7) -> (R, box_channels)."""
     channels = config.fpn_channels
     convs = [_conv(channels, channels, normed=True) for _ in range(_HEAD_CONVS)]
     return nn.Sequential(*convs, nn.Flatten(), nn.Linear(channels * BOX_CELLS**2, config.box_channels), nn.ReLU(inplace=True))
@@ -100,10 +98,8 @@ class MaskPredictor(nn.Module):
     def of_class(self, features: Tensor, classes: Tensor) -> Tensor:
         """Logits (R, 28, 28) of one class each, ``classes`` (R,) int64 with the background as 0: only its filter is applied."""
         x = self.relu(self.conv5_mask(features))
-        weight = self.mask_fcn_logits.weight[:, :, 0, 0][classes]
-        bias = self.mask_fcn_logits.bias
-        assert bias is not None
-        logits = torch.matmul(weight[:, None], x.flatten(2))[:, 0] + bias[classes][:, None]
+        filters, biases = self.mask_fcn_logits.weight.flatten(1), self.mask_fcn_logits.get_parameter("bias")
+        logits = torch.matmul(filters[classes][:, None], x.flatten(2))[:, 0] + biases[classes][:, None]
         return logits.reshape(-1, *x.shape[2:])
 
 

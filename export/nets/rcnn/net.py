@@ -12,7 +12,6 @@ from .backbone import Backbone
 from .config import RcnnConfig
 from .heads import RoiHeads, RpnHead
 
-
 _MEAN_BGR = (103.53, 116.28, 123.675)
 _STD_BGR = (57.375, 57.12, 58.395)
 

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .boxes import sides
-from .config import STRIDES, Flavour, RcnnConfig
+from .config import BOX_CELLS, MASK_CELLS, STRIDES, Flavour, RcnnConfig
 
-SAMPLES_MAX = 4
-"""Samples along one side of an output cell in the static form of the adaptive rule."""
-_FAR_AWAY = -1e5
+_BUDGETS = {BOX_CELLS: 24, MASK_CELLS: 16}
+"""Samples of an output cell at most in the static form of the adaptive rule: half as many again as a RoI of 28 x 28 feature cells
+has, the largest square on P2 to P4, and more where few RoIs make them cheap."""
+FAR_AWAY = -1e5
 """Where the RoIs of other levels are moved to: all samples there are outside the map, hence exactly 0."""
 
 
@@ -33,6 +34,11 @@ class RoiSampling:
     ratio: int
     """Samples along one side of a cell; 0 = adaptive."""
 
+    @property
+    def budget(self) -> int:
+        """Samples of one output cell at most, in the static form."""
+        return self.ratio**2 or _BUDGETS[self.cells]
+
     @classmethod
     def of(cls, flavour: Flavour, cells: int) -> RoiSampling:
         """The rule of a code base."""
@@ -43,72 +49,98 @@ Align = Callable[[Tensor, Tensor, float, RoiSampling], Tensor]
 """map (1, C, h, w), boxes (R, 4) in pixels, cells per pixel, sampling -> (R, C, cells, cells)."""
 
 
-class _Axis(NamedTuple):
-    """Samples along one axis of every RoI."""
+class _Samples(NamedTuple):
+    """How many samples an output cell of each RoI has; sample k lies in row k // columns and column k % columns."""
 
-    position: Tensor
-    """(R, cells * samples) in feature cells, inside the map."""
-    weight: Tensor
-    """(R, cells * samples): 0 outside the map and for unused samples; their mean over an output cell is 1 when all lie inside."""
+    columns: Tensor
+    """(R,) whole numbers."""
+    rows: Tensor
+    count: int
+    """At least rows * columns of any RoI."""
 
 
 def grid_align(features: Tensor, boxes: Tensor, scale: float, sampling: RoiSampling) -> Tensor:
-    """See `Align`. A RoI of the adaptive rule that asks for more than `SAMPLES_MAX` samples a side gets that many.
+    """See `Align`. Under the adaptive rule a cell gets at most `RoiSampling.budget` samples.
 
-    That is, the adaptive rule is met exactly by RoIs of up to cells * SAMPLES_MAX feature cells a side; larger ones are averages
-    of fewer samples, evenly spaced over the same cells.
+    So it is exact for RoIs that ask for no more than that; of others, the longer side is sampled less densely, evenly over the same cells.
     """
-    samples = sampling.ratio or SAMPLES_MAX
-    return _sampled(features, _in_cells(boxes, scale, sampling), sampling, (samples, samples))
+    corners = _in_cells(boxes, scale, sampling)
+    columns, rows = _wanted(corners, sampling)
+    budget = sampling.budget
+    shorter, longer = torch.minimum(columns, rows).clamp(max=int(budget**0.5)), torch.maximum(columns, rows)
+    longer = torch.minimum(longer, (budget / shorter.clamp(min=1)).floor())
+    wide = columns > rows
+    samples = _Samples(torch.where(wide, longer, shorter), torch.where(wide, shorter, longer), budget)
+    return _sampled(features, corners, sampling, samples)
 
 
 def exact_align(features: Tensor, boxes: Tensor, scale: float, sampling: RoiSampling) -> Tensor:
     """See `Align`; the adaptive rule without a limit. RoIs with equal numbers of samples are computed together."""
     found = features.new_zeros(len(boxes), features.shape[1], sampling.cells, sampling.cells)
     corners = _in_cells(boxes, scale, sampling)
-    count = torch.full((len(boxes), 2), sampling.ratio)
-    if sampling.ratio == 0:
-        count = ((corners[:, 2:] - corners[:, :2]) / sampling.cells).ceil().long()
-    count[boxes[:, 2] <= _FAR_AWAY] = 0
-    for columns, rows in count.unique(dim=0).tolist():
-        if columns > 0 and rows > 0:
-            chosen = (count == torch.tensor([columns, rows])).all(dim=1).nonzero()[:, 0]
-            found[chosen] = _sampled(features, corners[chosen], sampling, (rows, columns))
+    columns, rows = _wanted(corners, sampling)
+    counts = (columns * rows).masked_fill(boxes[:, 2] <= FAR_AWAY, 0)
+    for count in counts[counts > 0].unique().tolist():
+        chosen = (counts == count).nonzero()[:, 0]
+        found[chosen] = _sampled(features, corners[chosen], sampling, _Samples(columns[chosen], rows[chosen], int(count)))
     return found
-
-
-def _sampled(features: Tensor, corners: Tensor, sampling: RoiSampling, samples: tuple[int, int]) -> Tensor:
-    """(R, C, cells, cells) from at most ``samples`` along y and x of an output cell; corners (R, 4) in feature cells."""
-    rows, columns = features.shape[2:]
-    x = _axis(corners[:, 0], corners[:, 2], columns, sampling, samples[1])
-    y = _axis(corners[:, 1], corners[:, 3], rows, sampling, samples[0])
-    grid_x = ((2 * x.position + 1) / columns - 1)[:, None, :].expand(-1, y.position.shape[1], -1)
-    grid_y = ((2 * y.position + 1) / rows - 1)[:, :, None].expand(-1, -1, x.position.shape[1])
-    width = sampling.cells * samples[1]
-    grid = torch.stack([grid_x, grid_y], dim=-1).reshape(1, -1, width, 2)
-    weight = (y.weight[:, :, None] * x.weight[:, None, :]).reshape(1, 1, -1, width)
-    values = F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False) * weight
-    means = F.avg_pool2d(values, samples)
-    return means.reshape(features.shape[1], -1, sampling.cells, sampling.cells).transpose(0, 1)
 
 
 def _in_cells(boxes: Tensor, scale: float, sampling: RoiSampling) -> Tensor:
     """Corners (R, 4) in feature cells."""
-    return boxes * scale - (0.5 if sampling.aligned else 0.0)
+    if sampling.aligned:
+        return boxes * scale - 0.5
+    low = boxes[:, :2] * scale
+    return torch.cat([low, low + (boxes[:, 2:] * scale - low).clamp(min=1)], dim=1)
 
 
-def _axis(low: Tensor, high: Tensor, size: int, sampling: RoiSampling, samples: int) -> _Axis:
-    """At most ``samples`` in each output cell between ``low`` and ``high`` (R,), on an axis of ``size`` feature cells."""
-    extent = high - low if sampling.aligned else (high - low).clamp(min=1)
-    step = extent / sampling.cells
-    used = step.ceil().clamp(0, samples) if sampling.ratio == 0 else torch.full_like(step, samples)
-    index = torch.arange(samples, dtype=low.dtype, device=low.device)
-    within = (index + 0.5) * (step / used.clamp(min=1))[:, None]
-    cell = torch.arange(sampling.cells, dtype=low.dtype, device=low.device)[:, None] * step[:, None, None]
-    position = (low[:, None, None] + cell + within[:, None, :]).flatten(1)
-    share = (index < used[:, None]) * (samples / used.clamp(min=1))[:, None]
+def _wanted(corners: Tensor, sampling: RoiSampling) -> tuple[Tensor, Tensor]:
+    """Samples along x and y of an output cell, (R,) each; 0 for RoIs without area."""
+    if sampling.ratio:
+        fixed = torch.full_like(corners[:, 0], sampling.ratio)
+        return fixed, fixed
+    width, height = ((side / sampling.cells).ceil().clamp(min=0) for side in sides(corners))
+    return width, height
+
+
+def _sampled(features: Tensor, corners: Tensor, sampling: RoiSampling, samples: _Samples) -> Tensor:
+    """(R, C, cells, cells); corners (R, 4) in feature cells."""
+    height, width = features.shape[2:]
+    cells, count = sampling.cells, samples.count
+    index = torch.arange(count, dtype=corners.dtype, device=corners.device)[None]
+    row = ((index + 0.5) / samples.columns.clamp(min=1)[:, None]).floor()
+    column = index - row * samples.columns[:, None]
+    x, inside_x = _axis(corners[:, 0::2], width, cells, column, samples.columns)
+    y, inside_y = _axis(corners[:, 1::2], height, cells, row, samples.rows)
+    grid_x = ((2 * x + 1) / width - 1)[:, None].expand(-1, cells, -1, -1)
+    grid_y = ((2 * y + 1) / height - 1)[:, :, None].expand(-1, -1, cells, -1)
+    grid = torch.stack([grid_x, grid_y], dim=-1).reshape(1, -1, count, 2)
+    number = (samples.columns * samples.rows)[:, None]
+    share = (index < number) / number.clamp(min=1)
+    weight = inside_x[:, None] * inside_y[:, :, None] * share[:, None, None]
+    values = F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    means = (values * weight.reshape(1, 1, -1, count)).sum(dim=-1)
+    return means.reshape(features.shape[1], -1, cells, cells).transpose(0, 1)
+
+
+def _axis(ends: Tensor, size: int, cells: int, index: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+    """Where samples lie on one axis, and whether that is on the map.
+
+    Args:
+        ends: (R, 2) low and high end of the RoIs in feature cells.
+        size: of the map in feature cells.
+        cells: output cells.
+        index: (R, samples) which of the ``number`` (R,) along this axis a sample is.
+
+    Returns:
+        (R, cells, samples) feature cells, moved onto the map, and the same of 0 or 1: samples more than a cell outside do not count.
+    """
+    step = (ends[:, 1:] - ends[:, :1]) / cells
+    within = (index + 0.5) * (step / number.clamp(min=1)[:, None])
+    cell = torch.arange(cells, dtype=ends.dtype, device=ends.device)[:, None] * step[:, None]
+    position = ends[:, :1, None] + cell + within[:, None]
     inside = (position >= -1) & (position <= size)
-    return _Axis(position.clamp(0, size - 1), inside * share.repeat(1, sampling.cells))
+    return position.clamp(0, size - 1), inside.to(ends.dtype)
 
 
 class RoiPooler:
@@ -127,7 +159,7 @@ class RoiPooler:
         """P2 to P5 of one picture, each (1, C, h, w), and boxes (R, 4) in pixels of the resized picture -> (R, C, cells, cells)."""
         level = roi_levels(boxes, self.thresholds)
         parts = [
-            self.align(features, torch.where((level == k)[:, None], boxes, _FAR_AWAY), 1 / stride, self.sampling)
+            self.align(features, torch.where((level == k)[:, None], boxes, FAR_AWAY), 1 / stride, self.sampling)
             for k, (features, stride) in enumerate(zip(levels, STRIDES, strict=True))
         ]
         return torch.stack(parts).sum(dim=0)
