@@ -18,7 +18,7 @@ def _roi_align(features: Tensor, boxes: Tensor, scale: float, cells: int, aligne
 
 
 @_roi_align.register_fake
-def _(features: Tensor, boxes: Tensor, scale: float, cells: int, aligned: bool, ratio: int) -> Tensor:
+def _(features: Tensor, boxes: Tensor, _scale: float, cells: int, *_rule: object) -> Tensor:
     return features.new_empty(boxes.shape[0], features.shape[1], cells, cells)
 
 
@@ -29,7 +29,7 @@ def _select_boxes(boxes: Tensor, ranks: Tensor, iou: float, count: int) -> tuple
 
 
 @_select_boxes.register_fake
-def _(boxes: Tensor, ranks: Tensor, iou: float, count: int) -> tuple[Tensor, Tensor]:
+def _(_boxes: Tensor, ranks: Tensor, _iou: float, count: int) -> tuple[Tensor, Tensor]:
     return ranks.new_empty(count), ranks.new_empty(count, dtype=torch.int64)
 
 

@@ -82,7 +82,7 @@ def _suppresses(boxes: Tensor, iou: float) -> Tensor:
 
 def _fixed_point(suppresses: Tensor, rounds: int) -> Tensor:
     """1.0 for boxes that no kept box suppresses, (..., N) from (..., N, N). N rounds always suffice; it ends early when nothing changes."""
-    keep = torch.ones_like(suppresses[..., :1, :])
+    keep = suppresses.new_ones((*suppresses.shape[:-2], 1, suppresses.shape[-1]))
     for _ in range(rounds):
         before, keep = keep, (torch.matmul(keep, suppresses) < 0.5).to(suppresses.dtype)
         if not torch.compiler.is_compiling() and torch.equal(before, keep):
