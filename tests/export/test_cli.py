@@ -117,6 +117,7 @@ def test_list_prints_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         ([*RCNN, "--size", "800,600"], "and the smaller size comes first"),
         ([*RCNN, "--proposals", "0"], "--proposals 0 is outside 1..1000"),
         ([*RCNN, "--detections", "1001"], "--detections 1001 is outside 1..1000"),
+        ([*RCNN, "--min-score", "1.5"], "--min-score 1.5 is outside 0..1"),
         ([*RCNN, "--fit", "stretch"], "invalid choice: 'stretch'"),
         ([*RCNN, "--target", "cuda"], "invalid choice: 'cuda'"),
         (["yolact_base", "--weights", "w.pth", "--out", "o", "--input-dtype", "float16"], "invalid choice: 'float16'"),
