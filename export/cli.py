@@ -71,6 +71,7 @@ def _add_two_stage(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fit", choices=("refuse", "letterbox"), help="what to do with frames of another shape (default: refuse)")
     group.add_argument("--proposals", type=int, metavar="N", help="boxes that the second stage looks at; fewer are faster (default: 1000)")
     group.add_argument("--detections", type=int, metavar="N", help="objects in a frame at most; fewer are faster (default: 100)")
+    group.add_argument("--min-score", type=float, metavar="S", help="score that detections must be above; higher is faster (default: 0.05)")
     group.add_argument("--target", choices=("cpu", "tensorrt"), help="the operators to use; tensorrt ones run everywhere (default: cpu)")
 
 
@@ -120,8 +121,9 @@ def parity_text(graph: str, parity: Mapping[str, Any]) -> str:
     """What the comparison of graph and network showed, and what it could not show."""
     pictures = f"{parity['pictures']} {'pictures' if graph == KEY else 'pairs of pictures'}"
     if not parity["instances"]:
+        compared = "same dense outputs as the network on" if parity["dense_error"] else "compared with the network on"
         return (
-            f"graph {graph}: same dense outputs as the network on {pictures}, but neither found anything there: boxes, "
+            f"graph {graph}: {compared} {pictures}, but neither found anything there: boxes, "
             "scores and classes are unproven. Give pictures of what the network knows with --pictures DIR."
         )
     return (

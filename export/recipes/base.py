@@ -34,6 +34,8 @@ class ExportOptions:
     """Boxes that the second stage looks at."""
     detections: int | None = None
     """Detections in a picture at most."""
+    min_score: float | None = None
+    """Score that detections must be above: what scores less costs nothing more."""
     target: str | None = None
     """``cpu``, or ``tensorrt`` for a graph without the operators that TensorRT lacks."""
     fit: str | None = None

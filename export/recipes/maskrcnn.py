@@ -50,7 +50,7 @@ class RcnnRecipe(RcnnConfig):
     @property
     def takes(self) -> frozenset[str]:
         """What a bundle is for: frames of one shape, resized with it kept, and how much is looked for in them."""
-        return frozenset({"size", "frame", "proposals", "detections", "target", "fit"})
+        return frozenset({"size", "frame", "proposals", "detections", "min_score", "target", "fit"})
 
     @property
     def input_hw(self) -> SizeHW:
@@ -70,6 +70,8 @@ class RcnnRecipe(RcnnConfig):
         for what, count in (("--proposals", options.proposals), ("--detections", options.detections)):
             if count is not None and not 1 <= count <= _COUNT_MAX:
                 raise UsageError(f"{what} {count} is outside 1..{_COUNT_MAX}")
+        if options.min_score is not None and not 0 <= options.min_score < 1:
+            raise UsageError(f"--min-score {options.min_score} is outside 0..1")
         shorter, longer = self.shorter, self.longer
         if options.size is not None:
             shorter, longer = options.size if len(options.size) > 1 else (options.size[0], max(longer, options.size[0]))
@@ -116,9 +118,16 @@ class RcnnRecipe(RcnnConfig):
 
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
         """Its one graph."""
+        from ..nets.rcnn.detections import SCORE_MIN
         from ..nets.rcnn.graph import GraphSpec, RcnnGraph
 
-        spec = GraphSpec(self.input_hw, options.proposals or _PROPOSALS, options.detections or _DETECTIONS, options.target or "cpu")
+        spec = GraphSpec(
+            self.input_hw,
+            options.proposals or _PROPOSALS,
+            options.detections or _DETECTIONS,
+            options.target or "cpu",
+            SCORE_MIN if options.min_score is None else options.min_score,
+        )
         outputs = (family.MaskRcnnFamily if self.masks else family.FasterRcnnFamily).outputs
         return {KEY: GraphModule(RcnnGraph(net, spec).eval(), outputs, dense=())}
 

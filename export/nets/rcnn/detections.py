@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from .select import DROPPED, Select
 NO_DETECTION = -1.0
 """Score of rows that hold no detection."""
 SCORE_MIN = 0.05
+"""What the originals drop before suppression. A higher limit leaves what scores more as it is: suppression goes down the scores."""
 IOU = 0.5
 
 
@@ -32,6 +34,15 @@ class Detections(NamedTuple):
     """(N,) int64, 0-based foreground class."""
 
 
+OfDetections = Callable[[Detections, Callable[[Tensor, Tensor], Tensor]], Tensor]
+"""Detections and what is computed from their boxes (N, 4) and classes (N,) -> a result (N, ...), row by row."""
+
+
+def of_all_rows(found: Detections, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """See `OfDetections`; rows without a detection are computed like the others."""
+    return compute(found.boxes, found.classes)
+
+
 @dataclass(frozen=True)
 class DetectionSelector:
     """Suppression class by class, then the best of all classes."""
@@ -40,13 +51,14 @@ class DetectionSelector:
     size_hw: SizeHW
     count: int
     select: Select
+    score_min: float = SCORE_MIN
 
     def __call__(self, proposals: Proposals, logits: Tensor, offsets: Tensor) -> Detections:
         """Logits (R, classes) and offsets (R, classes, 4) of the proposals, the background first."""
         scores = logits.softmax(dim=1)[:, 1:].t()
         boxes = clip(decode(offsets[:, 1:], proposals.boxes[:, None], ROI_WEIGHTS), self.size_hw).transpose(0, 1)
         shorter = torch.minimum(*sides(boxes))
-        kept = (scores > SCORE_MIN) & proposals.valid & (shorter >= self.config.flavour.detection_side_min)
+        kept = (scores > self.score_min) & proposals.valid & (shorter >= self.config.flavour.detection_side_min)
         found = self.select(boxes, torch.where(kept, scores, DROPPED), IOU, self.count)
         real = found.ranks > DROPPED
         return Detections(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 from edgeseg.types import SizeHW
 
 from .config import BOX_CELLS, MASK_CELLS, padded_hw
-from .detections import DetectionSelector
+from .detections import DetectionSelector, OfDetections, of_all_rows
 from .net import Normalise, Rcnn
-from .operators import op_align, op_select
+from .operators import op_align, op_of_found, op_select
 from .proposals import ProposalSelector
 from .roi_align import Align, RoiPooler, grid_align
 from .select import Select, candidate_select, matrix_select
@@ -26,11 +27,13 @@ class Target:
     align: Align
     select_proposals: Select
     select_detections: Select
+    of_detections: OfDetections
+    """How masks are computed: the mask branch is a quarter of the whole when it runs for a hundred rows."""
 
 
 TARGETS = {
-    "cpu": Target(op_align, op_select, op_select),
-    "tensorrt": Target(grid_align, matrix_select, candidate_select),
+    "cpu": Target(op_align, op_select, op_select, op_of_found),
+    "tensorrt": Target(grid_align, matrix_select, candidate_select, of_all_rows),
 }
 
 
@@ -43,6 +46,7 @@ class GraphSpec:
     proposals: int
     detections: int
     target: str
+    min_score: float
 
 
 class RcnnGraph(nn.Module):
@@ -56,9 +60,10 @@ class RcnnGraph(nn.Module):
         height, width = padded_hw(spec.size_hw)
         self.padding = (0, width - spec.size_hw[1], 0, height - spec.size_hw[0])
         self.proposals = ProposalSelector(config, spec.size_hw, spec.proposals, target.select_proposals)
-        self.detections = DetectionSelector(config, spec.size_hw, spec.detections, target.select_detections)
+        self.detections = DetectionSelector(config, spec.size_hw, spec.detections, target.select_detections, spec.min_score)
         self.box_pooler = RoiPooler(config, BOX_CELLS, target.align)
         self.mask_pooler = RoiPooler(config, MASK_CELLS, target.align)
+        self.of_detections = target.of_detections
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """boxes (N, 4), scores (N,), classes (N,) int64[, masks (N, 28, 28) probabilities of the found class]."""
@@ -68,5 +73,8 @@ class RcnnGraph(nn.Module):
         found = self.detections(proposals, logits, offsets)
         if not self.net.config.masks:
             return tuple(found)
-        features = self.mask_pooler(levels[:-1], found.boxes)
-        return *found, torch.sigmoid(self.net.roi_heads.masks(features, found.classes + 1))
+        return *found, self.of_detections(found, lambda boxes, classes: self._masks(levels[:-1], boxes, classes))
+
+    def _masks(self, levels: Sequence[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
+        """(N, 28, 28) probabilities out of P2 to P5 for boxes (N, 4) of 0-based classes (N,)."""
+        return torch.sigmoid(self.net.roi_heads.masks(self.mask_pooler(levels, boxes), classes + 1))

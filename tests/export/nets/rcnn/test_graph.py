@@ -53,6 +53,30 @@ def test_frames_of_any_shape_are_taken(frame: tuple[int, int], target: str) -> N
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_a_higher_least_score_leaves_the_rest_as_it_is(target: str) -> None:
+    """What scores more keeps its box, score, class and mask."""
+    usual = _run(TINY_RCNN, ExportOptions(target=target))
+    limit = float(usual[1][12]) - 1e-4
+
+    better = _run(TINY_RCNN, ExportOptions(target=target, min_score=limit))
+
+    count = int((usual[1] > limit).sum())
+    assert 12 < count < int((usual[1] > 0).sum()) == 100
+    assert (better[1] > 0).tolist() == [True] * count + [False] * (100 - count)
+    for one, other in zip(usual, better, strict=True):
+        torch.testing.assert_close(one[:count], other[:count], rtol=1e-5, atol=1e-5)
+
+
+def test_masks_are_computed_for_what_was_found_alone() -> None:
+    """In graphs for CPUs; the other rows are empty. One row is always computed."""
+    limit = float(_run(TINY_RCNN, ExportOptions())[1][12])
+
+    masks = [_run(TINY_RCNN, ExportOptions(min_score=score))[3] for score in (limit, 0.999)]
+
+    assert [int(mask.flatten(1).any(dim=1).sum()) for mask in masks] == [12, 1]
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_picture_without_objects_gives_empty_rows(target: str) -> None:
     """When the background is always sure."""
     net = filled(TINY_RCNN)
