@@ -114,9 +114,7 @@ class Model:
         if WARP not in self._sessions:
             self._sessions[WARP] = self._open_session(WARP)
 
-    def result(
-        self, frame: Frame, step: Step, decoded: Decoded, spans: Mapping[str, float] | None = None, *, since_key: int = 0
-    ) -> Result:
+    def result(self, frame: Frame, step: Step, decoded: Decoded, spans: Mapping[str, float] | None = None, *, since_key: int = 0) -> Result:
         """What was found in a frame, with the frame's own numbers and its age at this moment."""
         return Result(
             frame_index=frame.index,

@@ -16,9 +16,26 @@ import pytest
 SOURCES = ("edgeseg", "export", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md")
 # What edgeseg[cpu,eval] needs, lent to the fresh environment from the one that runs the tests. Nothing of edgeseg[export].
 LENT = (
-    "numpy", "numpy.libs", "cv2", "opencv_python.libs", "opencv_python_headless.libs", "onnxruntime", "flatbuffers", "google", "packaging",
-    "openvino", "openvino.libs", "openvino_telemetry", "pycocotools", "pycocotools.libs", "scipy", "scipy.libs", "rich", "pygments",
-    "markdown_it", "mdurl",
+    "numpy",
+    "numpy.libs",
+    "cv2",
+    "opencv_python.libs",
+    "opencv_python_headless.libs",
+    "onnxruntime",
+    "flatbuffers",
+    "google",
+    "packaging",
+    "openvino",
+    "openvino.libs",
+    "openvino_telemetry",
+    "pycocotools",
+    "pycocotools.libs",
+    "scipy",
+    "scipy.libs",
+    "rich",
+    "pygments",
+    "markdown_it",
+    "mdurl",
 )
 
 

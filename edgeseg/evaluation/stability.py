@@ -173,9 +173,7 @@ def _moved(mask: BoolArray, step: F64Array, window: tuple[slice, slice]) -> U8Ar
     """uint8, 0 to 255: the mask bool (H, W), moved; bilinear, inside the window."""
     rows, columns = (part.indices(side) for part, side in zip(window, mask.shape, strict=True))
     placed = step - np.array([[0, 0, columns[0]], [0, 0, rows[0]]])
-    pixels: U8Array = opencv().warpAffine(
-        mask.astype(np.uint8) * np.uint8(_WHITE), placed, (columns[1] - columns[0], rows[1] - rows[0])
-    )
+    pixels: U8Array = opencv().warpAffine(mask.astype(np.uint8) * np.uint8(_WHITE), placed, (columns[1] - columns[0], rows[1] - rows[0]))
     return pixels
 
 

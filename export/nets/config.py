@@ -108,13 +108,7 @@ class YolactConfig:
 
     def with_labels(self, names: Sequence[str]) -> Self:
         """The same net for other classes; category ids count from 1."""
-        stripped = [name.strip() for name in names]
-        if not all(stripped):
-            raise UsageError(f"class {stripped.index('') + 1} has no name; every class needs one")
-        twice = sorted({name for name in stripped if stripped.count(name) > 1})
-        if twice:
-            raise UsageError(f"class names must differ; more than once: {', '.join(twice)}")
-        return replace(self, labels=tuple(Label(name, number) for number, name in enumerate(stripped, start=1)))
+        return replace(self, labels=labels_from(names))
 
     def with_size(self, size: int) -> Self:
         """The same net at another square input size.
@@ -129,3 +123,14 @@ class YolactConfig:
             first = int(level[0] * size / self.size)
             scales.append(tuple(float(first * scale / level[0]) for scale in level))
         return replace(self, size=size, scales=tuple(scales))
+
+
+def labels_from(names: Sequence[str]) -> tuple[Label, ...]:
+    """Labels for a user's class names; category ids count from 1."""
+    stripped = [name.strip() for name in names]
+    if not all(stripped):
+        raise UsageError(f"class {stripped.index('') + 1} has no name; every class needs one")
+    twice = sorted({name for name in stripped if stripped.count(name) > 1})
+    if twice:
+        raise UsageError(f"class names must differ; more than once: {', '.join(twice)}")
+    return tuple(Label(name, number) for number, name in enumerate(stripped, start=1))

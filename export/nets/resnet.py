@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .dcn import DeformableConv2d
 from .trunk import selected_maps
 
-_EXPANSION = 4
+EXPANSION = 4
 
 
 def _batch_norm_conv(in_channels: int, out_channels: int, stride: int = 1, kernel_size: int = 1) -> nn.Conv2d:
@@ -17,14 +17,15 @@ def _batch_norm_conv(in_channels: int, out_channels: int, stride: int = 1, kerne
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (the strided one), 1x1, plus the shortcut."""
+    """1x1, 3x3, 1x1, plus the shortcut. The 3x3 is the strided one, in the oldest weights the first 1x1."""
 
-    def __init__(self, in_channels: int, width: int, stride: int, deformable: bool) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, deformable: bool = False, stride_in_1x1: bool = False) -> None:
         super().__init__()
-        out_channels = width * _EXPANSION
-        self.conv1 = _batch_norm_conv(in_channels, width)
+        out_channels = width * EXPANSION
+        first, middle = (stride, 1) if stride_in_1x1 else (1, stride)
+        self.conv1 = _batch_norm_conv(in_channels, width, first)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = DeformableConv2d(width, width, stride) if deformable else _batch_norm_conv(width, width, stride, 3)
+        self.conv2 = DeformableConv2d(width, width, middle) if deformable else _batch_norm_conv(width, width, middle, 3)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _batch_norm_conv(width, out_channels)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -64,7 +65,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.selected = tuple(selected)
-        self.channels = tuple(base_width * _EXPANSION * 2**stage for stage in selected)
+        self.channels = tuple(base_width * EXPANSION * 2**stage for stage in selected)
         self.conv1 = nn.Conv2d(3, base_width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(base_width)
         self.relu = nn.ReLU(inplace=True)
@@ -78,12 +79,17 @@ class ResNet(nn.Module):
             for block in range(count):
                 stride = 2 if block == 0 and stage > 0 else 1
                 stage_blocks.append(Bottleneck(in_channels, width, stride, _is_deformable(block, count, dcn, dcn_interval)))
-                in_channels = width * _EXPANSION
+                in_channels = width * EXPANSION
             self.layers.append(nn.Sequential(*stage_blocks))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is None:
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise(self)
 
     def forward(self, image: Tensor, maps: int | None = None) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised RGB -> the selected stages' maps, finest first; of these only the first ``maps``."""
         return selected_maps(self.layers, self.maxpool(self.relu(self.bn1(self.conv1(image)))), self.selected[:maps])
+
+
+def initialise(trunk: nn.Module) -> None:
+    """How ResNets start their training."""
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,1 @@
+"""Mask R-CNN and Faster R-CNN with ResNet-FPN bodies, under torchvision's key names."""
