@@ -58,8 +58,9 @@ def load_checkpoint(path: str | Path, recipe: Recipe) -> nn.Module:
     wanted = _shapes(net.state_dict())
     # Shapes first, on tensors without data: what a file claims costs nothing until it fits.
     _require_fit(_claims(state), wanted, recipe, path)
-    state = _canonical(state, recipe, path)
-    net.load_state_dict({name: _number(name, state, path) for name in wanted}, assign=True)
+    held = recipe.arranged({name: _number(name, value, path) for name, value in _canonical(state, recipe, path).items()})
+    # Only batch counters may be absent.
+    net.load_state_dict({name: held.get(name, torch.zeros((), dtype=torch.int64)) for name in wanted}, assign=True)
     return net.eval().requires_grad_(False)
 
 
@@ -125,7 +126,7 @@ def _claims(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _canonical(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> dict[str, Tensor]:
-    """The file's entries as the net holds them, under the net's own names."""
+    """The file's entries under the net's own names."""
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         canonical = recipe.canonical_key(name)
@@ -134,7 +135,7 @@ def _canonical(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> dict[
         if canonical in renamed:
             raise CheckpointError(f"{path}: holds {canonical} twice, under the names of two code bases; it mixes two nets")
         renamed[canonical] = value
-    return recipe.arranged(renamed)
+    return renamed
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -160,7 +161,7 @@ class _Differences(NamedTuple):
 
 def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, path: Path) -> None:
     """Refuse a file unless its entries, given without their data, are exactly those of the net."""
-    found = _shapes(_canonical(state, recipe, path))
+    found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
     differences = _Differences.between(found, wanted)
     if not any(differences):
         return
@@ -188,7 +189,7 @@ def _fitting_recipes(state: Mapping[str, Tensor], path: Path) -> str:
 
 def _fits(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> bool:
     try:
-        found = _shapes(_canonical(state, recipe, path))
+        found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
     except CheckpointError:
         return False
     with torch.device("meta"):
@@ -196,11 +197,10 @@ def _fits(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> bool:
     return not any(_Differences.between(found, wanted))
 
 
-def _number(name: str, state: Mapping[str, Tensor], path: Path) -> Tensor:
-    """One entry as the net holds it: finite float32, or a batch counter, which old files lack."""
+def _number(name: str, value: Tensor, path: Path) -> Tensor:
+    """One entry as the net holds it: finite float32, or a batch counter."""
     if name.endswith(_BATCH_COUNTER):
-        return state.get(name, torch.zeros((), dtype=torch.int64))
-    value = state[name]
+        return value
     if not value.is_floating_point():
         raise CheckpointError(f"{path}: {name} is {value.dtype}, not floating point; only unquantised weights can be exported")
     value = value.float()
