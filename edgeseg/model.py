@@ -154,7 +154,8 @@ class Model:
         try:
             return self.bundle.input.place(frame.image_hw)
         except SourceError as error:
-            raise SourceError(f"frame {frame.index}{frame.stream and f' ({frame.stream})'} cannot be segmented: {error}") from error
+            name = f" ({frame.stream})" if frame.stream else ""
+            raise SourceError(f"frame {frame.index}{name} cannot be segmented: {error}") from error
 
     def _check_classes(self, decoded: Decoded) -> None:
         found = decoded.instances
