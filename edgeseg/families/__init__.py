@@ -9,9 +9,7 @@ from edgeseg.families.yolact import YolactFamily
 
 __all__ = ["FAMILIES", "Decoded", "Family", "family"]
 
-FAMILIES: dict[str, Family] = {
-    entry.name: entry for entry in (YolactFamily(), MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily())
-}
+FAMILIES: dict[str, Family] = {entry.name: entry for entry in (YolactFamily(), MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily())}
 
 
 def family(name: str) -> Family:
