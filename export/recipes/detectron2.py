@@ -1,10 +1,21 @@
-"""What detectron2's model zoo calls and lays out differently from torchvision, whose key names the nets have."""
+"""Mask R-CNN and Faster R-CNN of detectron2's model zoo, in the nets that have torchvision's key names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from edgeseg.bundle import InputSpec
+from edgeseg.families import maskrcnn as family
+from edgeseg.geometry import ANTIALIAS
+from edgeseg.types import SizeHW
+
+from ..nets.rcnn.config import DETECTRON2
+from .base import ExportOptions
+from .labels import COCO
+from .maskrcnn import RcnnRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,36 +44,74 @@ _RENAMED = {
 }
 """How a name begins in a file -> how it begins in the net; where both count something, the numbers of `_FIRST` come off."""
 _FIRST = {"stage": 1, "level": 2, "conv": 1}
-_BACKGROUND_ROWS = {"roi_heads.box_predictor.bbox_pred.": 4, "roi_heads.mask_predictor.mask_fcn_logits.": 1}
-"""Layers of the net that have rows for the background and of the files that have none."""
+_SCORES = "roi_heads.box_predictor.cls_score"
+_BACKGROUND_ROWS = {"roi_heads.box_predictor.bbox_pred": 4, "roi_heads.mask_predictor.mask_fcn_logits": 1}
+"""Layers of the net whose first rows are the background's, which files have not."""
 
 
-def canonical_key(name: str) -> str | None:
-    """A name in a file of detectron2 as the net has it; None for constants that are no weights.
+@dataclass(frozen=True)
+class Detectron2Recipe(RcnnRecipe):
+    """How a net of detectron2 is loaded and exported."""
 
-    Names of torchvision are foreign here: under these the same shapes may hold weights of another net.
-    """
-    if _LEFTOVERS.fullmatch(name):
-        return None
-    for pattern, begin in _RENAMED.items():
-        if found := re.match(pattern, name):
-            numbers = {key: int(value) - _FIRST.get(key, 0) for key, value in found.groupdict().items()}
-            return begin.format(**numbers) + name[found.end() :]
-    return f"{name} (not a name of detectron2)"
+    @property
+    def family(self) -> str:
+        """The runtime family that decodes the graph; it pastes masks as detectron2 does."""
+        return family.DETECTRON2_NAME if self.masks else family.BOX_ONLY_NAME
+
+    @property
+    def input_hw(self) -> SizeHW:
+        """Frames as detectron2 resizes them: the shorter side first, then both again if the longer one became too long, halves up.
+
+        The order matters where a side ends in a half: frames twice as wide as high become 667 rows high, not 666.
+        """
+        scale = self.shorter / min(self.frame_hw)
+        sides = [float(self.shorter) if side == min(self.frame_hw) else side * scale for side in self.frame_hw]
+        again = self.longer / max(sides) if max(sides) > self.longer else 1.0
+        height, width = (int(side * again + 0.5) for side in sides)
+        return height, width
+
+    def input_spec(self, options: ExportOptions) -> InputSpec:
+        """Pictures are resized with antialiasing."""
+        return replace(super().input_spec(options), resample=ANTIALIAS)
+
+    def canonical_key(self, name: str) -> str | None:
+        """The name that the layer has in torchvision.
+
+        Names of torchvision are foreign here: under these, the same shapes may hold weights of another net.
+        """
+        if _LEFTOVERS.fullmatch(name):
+            return None
+        for pattern, begin in _RENAMED.items():
+            if found := re.match(pattern, name):
+                numbers = {key: int(value) - _FIRST.get(key, 0) for key, value in found.groupdict().items()}
+                return begin.format(**numbers) + name[found.end() :]
+        return f"{name} (not a name of detectron2)"
+
+    def arranged(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The background, which detectron2 puts last among scores and leaves out elsewhere, becomes class 0 of every layer.
+
+        What layers other than the scores say of the background is never read; their rows for it are zeros.
+        """
+        arranged = dict(state)
+        for name, value in state.items():
+            layer, _, _ = name.rpartition(".")
+            if not value.ndim:
+                continue
+            if layer == _SCORES:
+                arranged[name] = value.roll(1, 0)
+            elif layer in _BACKGROUND_ROWS:
+                rows = _BACKGROUND_ROWS[layer]
+                arranged[name] = value.new_zeros((rows + len(value), *value.shape[1:]))
+                arranged[name][rows:] = value
+        return arranged
 
 
-def background_first(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Entries under the net's names with classes as detectron2 orders them -> the same with the background as class 0.
+_R50 = Detectron2Recipe("maskrcnn_resnet50_fpn_d2", COCO, blocks=(3, 4, 6, 3), flavour=DETECTRON2)
+_R101 = replace(_R50, name="maskrcnn_resnet101_fpn_d2", blocks=(3, 4, 23, 3))
 
-    The background's scores move from the last row to the first; boxes and masks of the background, which are never read, are zeros.
-    """
-    arranged = dict(state)
-    for name, value in state.items():
-        if value.ndim and name.startswith("roi_heads.box_predictor.cls_score."):
-            arranged[name] = value.roll(1, 0)
-        for begin, rows in _BACKGROUND_ROWS.items():
-            if value.ndim and name.startswith(begin):
-                padded = value.new_zeros((rows + len(value), *value.shape[1:]))
-                padded[rows:] = value
-                arranged[name] = padded
-    return arranged
+CONFIGS: tuple[Detectron2Recipe, ...] = (
+    _R50,
+    _R101,
+    replace(_R50, name="fasterrcnn_resnet50_fpn_d2", masks=False),
+    replace(_R101, name="fasterrcnn_resnet101_fpn_d2", masks=False),
+)
