@@ -24,7 +24,7 @@ from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMasks
 from edgeseg.types import Instances
 from tests.detectron2_reference import pasted
-from tests.fill_weights import _normal
+from tests.fill_weights import normal
 
 FIT = Fit.same_shape((90, 160), (45, 80))
 FAMILIES = [MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily()]
@@ -38,7 +38,7 @@ def golden(checkout) -> dict[str, np.ndarray]:
 
 
 def _golden_masks(golden: dict[str, np.ndarray]) -> SoftMasks:
-    logits = (2 * _normal("paste.m", 14 * 28 * 28, 0)).astype(np.float32).reshape(14, 28, 28)
+    logits = (2 * normal("paste.m", 14 * 28 * 28)).astype(np.float32).reshape(14, 28, 28)
     image_hw = tuple(golden["hw"].tolist())
     values = 1 / (1 + np.exp(-logits))
     return SoftMasks(tuple(soft_mask(value, box, image_hw) for value, box in zip(values, golden["boxes"], strict=True)), image_hw)
@@ -126,7 +126,7 @@ _BOXES = [
 @pytest.mark.parametrize("box", _BOXES)
 def test_masks_of_detectron2_are_pasted_as_a_plain_loop_pastes_them(box: tuple[float, ...]) -> None:
     """Every pixel that is not within float rounding of the threshold, pasted and as run lengths, for large, tiny and sub-pixel boxes."""
-    values = (1 / (1 + np.exp(-2 * _normal(f"paste.{box}", 28 * 28, 0)))).astype(np.float32).reshape(28, 28)
+    values = (1 / (1 + np.exp(-2 * normal(f"paste.{box}", 28 * 28, 0)))).astype(np.float32).reshape(28, 28)
     corners = np.array(box, np.float32)
     masks = SoftMasks((float_box_mask(values, corners, (96, 128)),), (96, 128))
     soft = pasted(values, corners, (96, 128))
