@@ -156,6 +156,6 @@ def test_features_can_be_trained_through_rois() -> None:
 def test_rois_of_other_levels_add_nothing(align: Callable[..., Tensor]) -> None:
     """Moved far away, they give exact zeros under both rules."""
     for flavour in (TORCHVISION, DETECTRON2):
-        far = torch.full((2, 4), roi_align.FAR_AWAY)
+        far = torch.tensor([roi_align.FAR_AWAY] * 2)
         found = align(torch.ones(1, 2, 8, 8), far, 0.25, RoiSampling.of(flavour, BOX_CELLS))
         assert not found.any()
