@@ -23,9 +23,10 @@ from edgeseg.types import Frame, Step
 
 from .conditions import conditions, peak_memory_mb
 
+WARPING = "fixed:5 warp"
 CONTENDERS = {
     "every": edgeseg.StreamSettings("every"),
-    "fixed:5 warp": edgeseg.StreamSettings("fixed:5", "warp"),
+    WARPING: edgeseg.StreamSettings("fixed:5", "warp"),
     "fixed:5 propagate": edgeseg.StreamSettings("fixed:5", "propagate"),
     "overlap": edgeseg.StreamSettings("every", "propagate", overlap=True),
     "overlap, tracked": edgeseg.StreamSettings("every", "propagate", overlap=True, track=True, smooth=True),
@@ -75,7 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.video_frame", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bundle", type=Path, required=True, help="bundle of a video model")
+    parser.add_argument("--bundle", type=Path, required=True, help="bundle; of a video model, warped frames are measured too")
     parser.add_argument("--clip", required=True, help="what edgeseg run takes as SOURCE")
     parser.add_argument("--frames", type=int, default=250, help="frames of the clip (default: %(default)s)")
     parser.add_argument("--score", type=float, default=0.3, help="leave out instances that score no more (default: %(default)s)")
@@ -93,7 +94,7 @@ def main() -> int:
         "runs_on": runs_on,
         "score_threshold": args.score,
         "camera_fps_of_overlapped": CAMERA_FPS,
-        "settings": {name: asdict(settings) for name, settings in CONTENDERS.items()},
+        "settings": {name: asdict(CONTENDERS[name]) for name in records},
         "contenders": {name: found.to_json(records[REFERENCE]) for name, found in records.items()},
         "peak_memory_mb": round(peak_memory_mb()),
     }
@@ -106,14 +107,15 @@ def main() -> int:
 
 def measure(model: edgeseg.Model, frames: Iterator[Frame]) -> dict[str, Record]:
     """Give every stretch of the clip to each contender in turn; each keeps its own state from stretch to stretch."""
-    records = {name: Record() for name in CONTENDERS}
+    settings = {name: chosen for name, chosen in CONTENDERS.items() if name != WARPING or model.can_warp}
+    records = {name: Record() for name in settings}
     with ExitStack() as stack:
-        pipelines = {name: stack.enter_context(edgeseg.Pipeline(model, settings)) for name, settings in CONTENDERS.items()}
+        pipelines = {name: stack.enter_context(edgeseg.Pipeline(model, chosen)) for name, chosen in settings.items()}
         bar = stack.enter_context(progress("measuring", total=None))
         warm = False
         while stretch := list(islice(frames, STRETCH)):
             for name, pipeline in pipelines.items():
-                _run(pipeline, stretch, records[name], 1 / CAMERA_FPS if CONTENDERS[name].overlap else 0.0, warm)
+                _run(pipeline, stretch, records[name], 1 / CAMERA_FPS if settings[name].overlap else 0.0, warm)
                 bar.advance(len(stretch), detail=name)
             warm = True
     return records

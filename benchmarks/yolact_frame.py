@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from export.run import Job, export_bundle
 
 from .conditions import conditions, peak_memory_mb
 from .eager_yolact import EagerYolact
-from .frame import FRAME_HW, MEMORY_RUNS, encode, frame
+from .frame import FRAME_HW, MEMORY_RUNS, frame, ours, share_outside
 from .paired import Contender, measure, ratio
 
 RECIPE = "yolact_resnet50"
@@ -67,7 +66,7 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         score = score_for(bundle, picture)
         models = {name: edgeseg.load(bundle, backend=name, score_threshold=score) for name in BACKENDS}
         eager = EagerYolact(load_checkpoint(args.weights, recipe(RECIPE)), score)
-        contenders: dict[str, Contender] = {name: _ours(model, picture) for name, model in models.items()}
+        contenders: dict[str, Contender] = {name: ours(model, picture) for name, model in models.items()}
         contenders[EAGER] = _eager(eager, picture)
         timings = measure(contenders, args.rounds, args.warm_up)
         memory = {name: _memory_mb(args.weights, bundle, name, score) for name in contenders}
@@ -79,7 +78,7 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         "score": score,
         "detections": found,
         "times_as_fast_as_eager": {name: ratio(timings[EAGER], timings[name]) for name in BACKENDS},
-        "outside_session_run": {name: _share_outside(timings[name].parts_s) for name in BACKENDS},
+        "outside_session_run": {name: share_outside(timings[name].parts_s) for name in BACKENDS},
         "peak_memory_mb": memory,
         "timings": {name: timing.to_json() for name, timing in timings.items()},
     }
@@ -93,30 +92,12 @@ def score_for(bundle: Path, picture: U8Array) -> float:
     return float(scores[DETECTIONS - 1 : DETECTIONS + 1].mean())
 
 
-def _ours(model: edgeseg.Model, picture: U8Array) -> Contender:
-    def work() -> Mapping[str, float]:
-        start_s = time.perf_counter()
-        result = model(picture)
-        decoded_s = time.perf_counter()
-        encode(result)
-        end_s = time.perf_counter()
-        return {**result.spans, "encode": end_s - decoded_s, "total": end_s - start_s}
-
-    return work
-
-
 def _eager(eager: EagerYolact, picture: U8Array) -> Contender:
     def work() -> Mapping[str, float]:
         eager(picture)
         return {}
 
     return work
-
-
-def _share_outside(parts_s: Mapping[str, tuple[float, ...]]) -> float:
-    """Median of (whole frame - Session.run) / Session.run."""
-    outside = np.array(parts_s["total"]) - np.array(parts_s["infer"])
-    return round(float(np.median(outside / np.array(parts_s["infer"]))), 4)
 
 
 def _memory_mb(weights: Path, bundle: Path, name: str, score: float) -> float:

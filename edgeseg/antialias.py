@@ -79,6 +79,5 @@ def _taps(before: int, after: int) -> tuple[I64Array, F64Array]:
     pixel = first[:, None] + np.arange((last - first).max())
     weights = np.clip(1 - np.abs((pixel - centre[:, None] + 0.5) * (1 / support)), 0, None)
     weights[pixel >= last[:, None]] = 0
-    # Summed one after the other as Pillow does; numpy's own sum rounds otherwise.
-    weights /= np.cumsum(weights, axis=1)[:, -1:]
+    weights /= weights.sum(axis=1, keepdims=True)
     return first, np.floor(weights * _ONE + 0.5) / _ONE

@@ -28,6 +28,9 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md",
 # Commands of the docs that no test runs, each with the words that must stand beside it in the text.
 NOT_RUN = {
     "edgeseg run r50 0 --show": "needs a camera and a display",
+    "edgeseg export maskrcnn_resnet50_fpn --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --frame 1080x1920 --out mask": (
+        "needs the checkpoint, which is downloaded by hand"
+    ),
     "python -m export.training --out image.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage flow --from image.pth --out flow.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage video --from flow.pth --out demo.pth": "Each takes ten minutes to an hour",

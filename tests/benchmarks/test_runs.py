@@ -8,9 +8,12 @@ import sys
 import pytest
 import torch
 
-from benchmarks import demo_accuracy, video_frame, video_soak, yolact_frame
+from benchmarks import demo_accuracy, maskrcnn_frame, video_frame, video_soak, yolact_frame
+from benchmarks.rcnn_parts import PARTS
+from export.recipes import recipe
 from tests.bundles import tiny_bundle
 from tests.export.nets.facts import manifest
+from tests.fill_rcnn import OVERRIDES, fill_rcnn
 from tests.fill_weights import fill_state_dict
 
 
@@ -45,6 +48,20 @@ def test_video_frame_gives_every_contender_every_stretch(tmp_path, monkeypatch):
     assert contenders["overlap"]["steps"] == {"propagate": 50}
 
 
+def test_video_frame_leaves_warping_out_where_there_is_no_light_graph(tmp_path, monkeypatch):
+    """All other contenders run on a bundle of Mask R-CNN."""
+    out, bundle = tmp_path / "record.json", tiny_bundle(tmp_path / "b", family="maskrcnn")
+    clip = f"synthetic:frames={2 * video_frame.STRETCH},size=64x48"
+    monkeypatch.setattr(video_frame, "CAMERA_FPS", 1000.0)
+    monkeypatch.setattr(sys, "argv", ["video_frame", "--bundle", str(bundle), "--clip", clip, "--out", str(out)])
+
+    assert video_frame.main() == 0
+
+    record = json.loads(out.read_text())
+    assert set(record["contenders"]) == set(record["settings"]) == set(video_frame.CONTENDERS) - {video_frame.WARPING}
+    assert record["contenders"]["fixed:5 propagate"]["steps"] == {"key": 5, "propagate": 20}
+
+
 @pytest.mark.parametrize("options", [["--fake", "--frames", "400"], ["--frames", "40"]], ids=["fake", "demo"])
 def test_video_soak_leaves_nothing_behind(tmp_path, monkeypatch, options):
     """No thread stays, no id is shared or used again; the long runs, with their memory, are in benchmarks/results."""
@@ -58,6 +75,26 @@ def test_video_soak_leaves_nothing_behind(tmp_path, monkeypatch, options):
     assert (after, during) == (before, before + 1)
     assert (record["ids_shared_in_a_frame"], record["ids_used_again_after_expiry"]) == (0, 0)
     assert record["ids_given"] > 2
+
+
+@pytest.mark.slow
+def test_maskrcnn_frame_times_every_contender_and_every_part(tmp_path, monkeypatch):
+    """At one size: both backends with either number of proposals, the eager peer, and the shares of the graph."""
+    weights, out = tmp_path / "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", tmp_path / "record.json"
+    shapes = {name: tuple(value.shape) for name, value in recipe(maskrcnn_frame.RECIPE).build_net().state_dict().items()}
+    torch.save(fill_rcnn(shapes, OVERRIDES[maskrcnn_frame.RECIPE]), weights)
+    options = ["--sizes", "240", "--rounds", "2", "--part-rounds", "2", "--warm-up", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["maskrcnn_frame", "--weights", str(weights), *options])
+
+    assert maskrcnn_frame.main() == 0
+
+    found = json.loads(out.read_text())["sizes"]["240"]
+    assert found["network_hw"] == [240, 426]
+    assert len(found["timings"]) == 5
+    assert len({count for name, count in found["detections"].items() if name.endswith("1000/100")}) == 1
+    assert {len(timing["values_ms"]) for timing in found["timings"].values()} == {2}
+    assert all(tuple(parts["parts"]) == PARTS for parts in found["parts"].values())
+    assert all(peak > 100 for peak in found["peak_memory_mb"].values())
 
 
 @pytest.mark.slow

@@ -98,6 +98,21 @@ def test_a_frame_of_the_bundles_shape_fills_the_input(frame: tuple[int, int], sc
         assert Fit.letterbox(frame, network) == Fit.same_shape(frame, network)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_frame_that_a_bundle_was_exported_for_fills_its_input(seed: int) -> None:
+    """At any shape and scale, by either original's rule; detectron2 rounds the shorter side before it looks at the longer one."""
+    random = np.random.default_rng(seed)
+    for _ in range(1000):
+        frame = (int(random.integers(16, 3000)), int(random.integers(16, 3000)))
+        shorter = int(random.integers(32, 1400))
+        scale = (shorter, int(shorter * random.uniform(1, 3)))
+        exact = [float(shorter) if side == min(frame) else side * (shorter / min(frame)) for side in frame]
+        again = min(scale[1] / max(exact), 1.0)
+        for network in (*_original_sizes(frame, scale), (int(exact[0] * again + 0.5), int(exact[1] * again + 0.5))):
+            if min(network) > 0:
+                assert Fit.same_shape(frame, network).covered_hw == network
+
+
 @pytest.mark.parametrize("network", [(749, 1333), (800, 1066), (480, 480), (1333, 749), (60, 101)])
 def test_shapes_are_told_apart_as_the_originals_round(network: tuple[int, int]) -> None:
     """A frame is taken exactly when a factor exists that rounds both its sides, down or to the nearest, to the input's."""
