@@ -65,6 +65,7 @@ class Traced:
 
     name: str
     """Of the graph."""
+    family: str
     modules: dict[str, GraphModule]
     """All that the net is exported as."""
     graph: Graph
@@ -92,6 +93,6 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
         modules = recipe.graphs(filled(recipe), options)
         folder = tmp_path_factory.mktemp(variant)
         graphs = graphs_to_onnx(modules, spec, folder, "fp32")
-        return Traced(name, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
+        return Traced(name, recipe.family, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
 
     return trace
