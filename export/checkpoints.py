@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgeseg.errors import CheckpointError
+from edgeseg.types import AnyArray
 
+from .pickles import read_pickle
 from .recipes import RECIPES
 from .recipes.base import Recipe, Shapes
 
@@ -37,6 +40,8 @@ _READ_ERRORS = (
     struct.error,
     zipfile.BadZipFile,
 )
+_PICKLE_SUFFIX = ".pkl"
+"""Of detectron2's files: pickles of NumPy arrays."""
 _BATCH_COUNTER = "num_batches_tracked"
 
 
@@ -47,25 +52,30 @@ def load_checkpoint(path: str | Path, recipe: Recipe) -> nn.Module:
         CheckpointError: the file cannot be read safely, or does not hold exactly this net; every kind of difference is named.
     """
     path = Path(path)
-    state = _canonical(_unwrapped(_read(path), path), recipe, path)
+    state = _unwrapped(_read(path), path)
     with torch.device("meta"):
         net = recipe.build_net()
     wanted = _shapes(net.state_dict())
-    _require_fit(state, wanted, recipe, path)
-    net.load_state_dict({name: _number(name, state, path) for name in wanted}, assign=True)
+    # Shapes first, on tensors without data: what a file claims costs nothing until it fits.
+    _require_fit(_claims(state), wanted, recipe, path)
+    held = recipe.arranged({name: _number(name, value, path) for name, value in _canonical(state, recipe, path).items()})
+    # Only batch counters may be absent.
+    net.load_state_dict({name: held.get(name, torch.zeros((), dtype=torch.int64)) for name in wanted}, assign=True)
     return net.eval().requires_grad_(False)
 
 
 def _read(path: Path) -> object:
-    """Whatever the file holds, unpickled by torch's restricted reader."""
+    """Whatever the file holds, unpickled by a reader that runs no code."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the path of a .pth file with the weights")
+        raise CheckpointError(f"{path}: there is no such file; give the path of a .pth or {_PICKLE_SUFFIX} file with the weights")
     try:
         path.open("rb").close()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         _require_size(path)
+        if path.suffix.lower() == _PICKLE_SUFFIX:
+            return read_pickle(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except _READ_ERRORS as error:
         refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global)[ :]+([\w.]+)", str(error))
@@ -91,12 +101,12 @@ def _require_size(path: Path) -> None:
 
 def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     """The state dict itself, out of a training checkpoint or a DataParallel net if need be."""
-    if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+    if isinstance(content, Mapping) and not any(isinstance(value, Tensor | np.ndarray) for value in content.values()):
         inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
         content = inner[0] if len(inner) == 1 else content
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict (parameter names with their tensors)")
-    state = {str(name): value for name, value in content.items()}
+    state = {str(name): _tensor(value) if isinstance(value, np.ndarray) else value for name, value in content.items()}
     others = [name for name, value in state.items() if not isinstance(value, Tensor) or value.layout != torch.strided]
     if others or not state:
         found = f"also holds {_listing(others)}" if others else "is empty"
@@ -104,6 +114,15 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     if all(name.startswith("module.") for name in state):
         return {name.removeprefix("module."): value for name, value in state.items()}
     return state
+
+
+def _tensor(array: AnyArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+
+
+def _claims(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the same shapes without data."""
+    return {name: torch.empty(value.shape, device="meta") for name, value in state.items()}
 
 
 def _canonical(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> dict[str, Tensor]:
@@ -141,11 +160,12 @@ class _Differences(NamedTuple):
 
 
 def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, path: Path) -> None:
-    found = _shapes(state)
+    """Refuse a file unless its entries, given without their data, are exactly those of the net."""
+    found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
     differences = _Differences.between(found, wanted)
     if not any(differences):
         return
-    advice = _fitting_recipes(found)
+    advice = _fitting_recipes(state, path)
     classes = recipe.classes_in(found)
     if classes and classes != len(recipe.labels) and not differences.missing and not differences.unexpected:
         labels = f"give its {classes} class names, in training order, with --labels"
@@ -159,24 +179,28 @@ def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, pa
     raise CheckpointError(f"{path}: does not fit the recipe {recipe.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
 
 
-def _fitting_recipes(found: Shapes) -> str:
+def _fitting_recipes(state: Mapping[str, Tensor], path: Path) -> str:
     """A sentence that names the recipes whose nets the file holds; empty when there are none."""
-    fitting = []
-    for name, recipe in RECIPES.items():
-        with torch.device("meta"):
-            wanted = _shapes(recipe.build_net().state_dict())
-        if not any(_Differences.between(found, wanted)):
-            fitting.append(name)
+    fitting = [name for name, recipe in RECIPES.items() if _fits(state, recipe, path)]
     if not fitting:
         return ""
     return f"It fits the recipe {fitting[0]}: use that" if len(fitting) == 1 else f"It fits these recipes: {', '.join(fitting)}"
 
 
-def _number(name: str, state: Mapping[str, Tensor], path: Path) -> Tensor:
-    """One entry as the net holds it: finite float32, or a batch counter, which old files lack."""
+def _fits(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> bool:
+    try:
+        found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
+    except CheckpointError:
+        return False
+    with torch.device("meta"):
+        wanted = _shapes(recipe.build_net().state_dict())
+    return not any(_Differences.between(found, wanted))
+
+
+def _number(name: str, value: Tensor, path: Path) -> Tensor:
+    """One entry as the net holds it: finite float32, or a batch counter."""
     if name.endswith(_BATCH_COUNTER):
-        return state.get(name, torch.zeros((), dtype=torch.int64))
-    value = state[name]
+        return value
     if not value.is_floating_point():
         raise CheckpointError(f"{path}: {name} is {value.dtype}, not floating point; only unquantised weights can be exported")
     value = value.float()

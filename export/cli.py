@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of the official configuration; --list prints them")
     parser.add_argument("--list", action="store_true", help="print the recipes and exit")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint, .pth")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint, .pth, or .pkl of detectron2")
     parser.add_argument("--out", type=Path, metavar="DIR", help="bundle folder to write; an older bundle there is replaced")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of a fine-tuned checkpoint, one a line, in training order")
     parser.add_argument(

@@ -146,6 +146,20 @@ def _expected_maskrcnn(entry: Found, image_hw: SizeHW, size: int) -> Expected:
     return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, tuple(box.tolist()), mask)
 
 
+def _expected_detectron2(entry: Found, image_hw: SizeHW, size: int) -> Expected:
+    """The mask is laid over its box exactly, zero beyond it."""
+    box = _box_in_picture(entry, image_hw, size)
+    along_y, along_x = (_tents(box[low], box[low + 2], image_hw[1 - low]) for low in (1, 0))
+    mask = along_y @ _mask_28(entry) @ along_x.T >= 0.5
+    return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, tuple(box.tolist()), mask)
+
+
+def _tents(low: float, high: float, side: int) -> np.ndarray:
+    """(side, 28): how much each of 28 cells between two points counts at the pixels' centres, in linear interpolation."""
+    position = (np.arange(side) + 0.5 - low) * (28 / (high - low)) - 0.5
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(28)))
+
+
 def _expected_fasterrcnn(entry: Found, image_hw: SizeHW, size: int) -> Expected:
     x1, y1, x2, y2 = box = _box_in_picture(entry, image_hw, size)
     x, y = np.meshgrid(np.arange(image_hw[1]) + 0.5, np.arange(image_hw[0]) + 0.5)
@@ -169,6 +183,7 @@ def _mask_28(entry: Found) -> np.ndarray:
 _EXPECTED: dict[str, Callable[[Found, SizeHW, int], Expected]] = {
     yolact.NAME: _expected_yolact,
     maskrcnn.NAME: _expected_maskrcnn,
+    maskrcnn.DETECTRON2_NAME: _expected_detectron2,
     maskrcnn.BOX_ONLY_NAME: _expected_fasterrcnn,
 }
 
@@ -204,6 +219,7 @@ def _fasterrcnn_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarr
 OUTPUTS: dict[str, Callable[[Sequence[Found], int], dict[str, np.ndarray]]] = {
     yolact.NAME: _yolact_outputs,
     maskrcnn.NAME: _maskrcnn_outputs,
+    maskrcnn.DETECTRON2_NAME: _maskrcnn_outputs,
     maskrcnn.BOX_ONLY_NAME: _fasterrcnn_outputs,
 }
 """Family -> what a graph of it gives for such detections, with an input of that side."""

@@ -31,6 +31,7 @@ NOT_RUN = {
     "edgeseg export maskrcnn_resnet50_fpn --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --frame 1080x1920 --out mask": (
         "needs the checkpoint, which is downloaded by hand"
     ),
+    "edgeseg export maskrcnn_resnet50_fpn_d2 --weights model_final_f10217.pkl --out mask": "are downloaded by hand",
     "python -m export.training --out image.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage flow --from image.pth --out flow.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage video --from flow.pth --out demo.pth": "Each takes ten minutes to an hour",

@@ -5,6 +5,7 @@ The names of the graph's tensors are constants here; the exporter imports them, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgeseg.ops.boxes import descending_order
 from edgeseg.types import AnyArray, F32Array, I64Array, Instances, SizeHW
 
 NAME = "maskrcnn"
+DETECTRON2_NAME = "maskrcnn_d2"
 BOX_ONLY_NAME = "fasterrcnn"
 BOXES = "boxes"
 """float32 (N, 4): corners in pixels of the network input, clipped to it."""
@@ -41,8 +43,20 @@ class MaskRcnnFamily:
         """Instances with a score above the threshold; masks stay soft at 28x28."""
         kept = _kept(outputs, fit, score_threshold)
         boxes = fit.boxes_to_image(outputs[BOXES][kept])
-        masks = [soft_mask(values, box, fit.image_hw) for values, box in zip(outputs[MASKS][kept], boxes, strict=True)]
+        masks = [self._mask(values, box, fit.image_hw) for values, box in zip(outputs[MASKS][kept], boxes, strict=True)]
         return _decoded(outputs, kept, fit, masks)
+
+    def _mask(self, values: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMask:
+        return soft_mask(values, box, image_hw)
+
+
+class Detectron2Family(MaskRcnnFamily):
+    """The same with masks pasted as in detectron2 (layers/mask_ops: paste_masks_in_image)."""
+
+    name = DETECTRON2_NAME
+
+    def _mask(self, values: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMask:
+        return float_box_mask(values, box, image_hw)
 
 
 class FasterRcnnFamily:
@@ -74,6 +88,23 @@ def soft_mask(values: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMask:
     x1, y1 = (int(corner) for corner in centre - half)
     x2, y2 = (max(int(corner), low) + 1 for corner, low in zip(centre + half, (x1, y1), strict=True))
     return SoftMask(np.pad(values, _RING), (float(x1), float(y1), float(x2), float(y2)), _inside((x1, y1, x2, y2), image_hw))
+
+
+def float_box_mask(values: F32Array, box: F32Array, image_hw: SizeHW) -> SoftMask:
+    """A mask laid over exactly its box, with zeros around it; 0.5 itself is inside.
+
+    Args:
+        values: float32 (h, w), what the mask head says inside the box.
+        box: float32 (4,) corners in image pixels, with some area.
+        image_hw: size of the image.
+    """
+    x1, y1, x2, y2 = (float(corner) for corner in box)
+    cell_x, cell_y = (x2 - x1) / values.shape[1], (y2 - y1) / values.shape[0]
+    # The next number up, so that what is 0.5 lies above the threshold, which all masks share.
+    padded = np.pad(np.nextafter(values, np.float32(2)), _RING)
+    # A pixel whose centre is outside the box has less than half of its weight on the values.
+    window = _inside((math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2)), image_hw)
+    return SoftMask(padded, (x1 - _RING * cell_x, y1 - _RING * cell_y, x2 + _RING * cell_x, y2 + _RING * cell_y), window)
 
 
 def box_mask(box: F32Array, image_hw: SizeHW) -> SoftMask:

@@ -7,10 +7,11 @@ import difflib
 from edgeseg.errors import UsageError
 
 from .base import Recipe
+from .detectron2 import CONFIGS as DETECTRON2
 from .maskrcnn import CONFIGS as MASKRCNN
 from .yolact import CONFIGS as YOLACT
 
-RECIPES: dict[str, Recipe] = {entry.name: entry for entry in (*YOLACT, *MASKRCNN)}
+RECIPES: dict[str, Recipe] = {entry.name: entry for entry in (*YOLACT, *MASKRCNN, *DETECTRON2)}
 
 
 def recipe(name: str) -> Recipe:

@@ -12,7 +12,7 @@ from edgeseg.families.base import IMAGE
 from edgeseg.types import Label, SizeHW
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Parameter name -> shape."""
@@ -102,6 +102,13 @@ class Recipe(Protocol):
 
     def canonical_key(self, name: str) -> str | None:
         """A file's parameter name as `build_net` calls it; None for leftovers that are to be dropped."""
+        ...
+
+    def arranged(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A file's entries under their canonical names -> the same as `build_net` holds them, where code bases order rows differently.
+
+        Shapes are anything that a file may hold, and data may be absent (device meta).
+        """
         ...
 
     def classes_in(self, shapes: Shapes) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from .base import ExportOptions, GraphModule, Recipe, Shapes
 from .labels import COCO_WITH_GAPS
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _PROPOSALS = 1000
 _DETECTIONS = 100
@@ -54,9 +55,9 @@ class RcnnRecipe(RcnnConfig):
 
     @property
     def input_hw(self) -> SizeHW:
-        """Frames as the originals resize them, before they are padded."""
+        """Frames as the original resizes them, before they are padded."""
         scale = min(self.shorter / min(self.frame_hw), self.longer / max(self.frame_hw))
-        height, width = (int(side * scale + self.flavour.size_rounding) for side in self.frame_hw)
+        height, width = (int(side * scale) for side in self.frame_hw)
         return height, width
 
     @property
@@ -110,6 +111,10 @@ class RcnnRecipe(RcnnConfig):
         if mask := re.match(_OLD_MASK_NAME, name):
             return f"roi_heads.mask_head.{int(mask[1]) - 1}.0.{mask[2]}"
         return name
+
+    def arranged(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same: the nets are laid out as these files are."""
+        return dict(state)
 
     def classes_in(self, shapes: Shapes) -> int | None:
         """How many labels a file's net has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from .base import ExportOptions, GraphModule, Recipe, Shapes
 from .labels import COCO, PASCAL, YOUTUBE_VIS
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _DOWNSAMPLE_LAYERS = 2
 _CARRY = {family.KEY_SUM4: family.SUM4, family.KEY_SUM5: family.SUM5, family.KEY_REDUCED: family.REDUCED}
@@ -90,6 +91,10 @@ class YolactRecipe(YolactConfig):
         if canonical.startswith("backbone.layer") and not canonical.startswith("backbone.layers"):
             return None
         return canonical
+
+    def arranged(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same: both code bases lay out their tensors alike."""
+        return dict(state)
 
     def classes_in(self, shapes: Shapes) -> int | None:
         """How many labels a file's net has."""

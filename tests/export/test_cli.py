@@ -182,7 +182,7 @@ def _incomplete(file: Path, state: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("make", "recipe", "message"),
     [
-        (_missing, "yolact_demo", "there is no such file; give the path of a .pth file"),
+        (_missing, "yolact_demo", "there is no such file; give the path of a .pth or .pkl file"),
         (_truncated, "yolact_demo", "damaged, cut short or something else. Download or copy it again"),
         (_code, "yolact_demo", "refused, because besides weights it holds Python objects"),
         (_bare_code, "yolact_demo", "refused, because besides weights it holds Python objects"),

@@ -46,8 +46,6 @@ class Flavour:
     """Whether proposals are ranked by logit, or by its sigmoid, which saturates."""
     detection_side_min: float
     """Detections with a shorter side are dropped before suppression; 0 = none."""
-    size_rounding: float
-    """A resized side is int(side * scale + this)."""
 
 
 TORCHVISION = Flavour(
@@ -61,7 +59,6 @@ TORCHVISION = Flavour(
     proposal_side_min=1e-3,
     rank_by_logit=False,
     detection_side_min=1e-2,
-    size_rounding=0.0,
 )
 DETECTRON2 = Flavour(
     normalisation="bgr_mean",
@@ -74,7 +71,6 @@ DETECTRON2 = Flavour(
     proposal_side_min=0.0,
     rank_by_logit=True,
     detection_side_min=0.0,
-    size_rounding=0.5,
 )
 
 

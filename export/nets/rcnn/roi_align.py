@@ -20,9 +20,9 @@ from .config import BOX_CELLS, MASK_CELLS, STRIDES, Flavour, RcnnConfig
 _BUDGETS = {BOX_CELLS: 24, MASK_CELLS: 16}
 """Samples of an output cell at most in the static form of the adaptive rule: half as many again as a RoI of 28 x 28 feature cells
 has, the largest square on P2 to P4, and more where few RoIs make them cheap."""
-FAR_AWAY = (-1e5, -1e5, -1e5 + 64, -1e5 + 64)
+FAR_AWAY = (-1e5, -1e5, -1e5 + 1, -1e5 + 1)
 """Where the RoIs of other levels are moved to: all samples there are outside the map, hence exactly 0. It has an area, because OpenVINO
-divides by the number of samples, which the adaptive rule takes from it."""
+divides by the number of samples, which the adaptive rule takes from it; a small one, because every sample costs time."""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,26 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from edgeseg.families.maskrcnn import BOXES, CLASSES, MASKS, SCORES, FasterRcnnFamily, MaskRcnnFamily, box_mask, soft_mask
+from edgeseg.families.maskrcnn import (
+    BOXES,
+    CLASSES,
+    MASKS,
+    SCORES,
+    Detectron2Family,
+    FasterRcnnFamily,
+    MaskRcnnFamily,
+    box_mask,
+    float_box_mask,
+    soft_mask,
+)
 from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMasks
 from edgeseg.types import Instances
+from tests.detectron2_reference import pasted
 from tests.fill_weights import normal
 
 FIT = Fit.same_shape((90, 160), (45, 80))
+FAMILIES = [MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily()]
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +99,56 @@ def test_run_lengths_are_those_of_the_pasted_masks(golden) -> None:
 def test_a_box_outside_the_picture_has_an_empty_mask(box: tuple[int, ...]) -> None:
     """Beyond any of its edges, pasted, as run lengths and by its window."""
     corners = np.array(box, np.float32)
-    masks = SoftMasks((soft_mask(np.ones((28, 28), np.float32), corners, (96, 128)), box_mask(corners, (96, 128))), (96, 128))
+    masks = SoftMasks(
+        (
+            *(paste(np.ones((28, 28), np.float32), corners, (96, 128)) for paste in (soft_mask, float_box_mask)),
+            box_mask(corners, (96, 128)),
+        ),
+        (96, 128),
+    )
 
-    for i in range(2):
+    for i in range(len(masks)):
         assert not masks.paste(i).any()
         assert masks.crop(i)[2].size == 0
         assert coco_mask.area(masks.rle(i)) == 0
+
+
+_BOXES = [
+    (10.3, 5.7, 70.2, 40.1),
+    (0, 0, 128, 96),
+    (60.5, 30.5, 61.5, 31.5),
+    (3.2, 80.9, 4.1, 81.3),
+    (100.25, 10, 128, 12.5),
+    (0, 93.1, 127.9, 96),
+]
+
+
+@pytest.mark.parametrize("box", _BOXES)
+def test_masks_of_detectron2_are_pasted_as_a_plain_loop_pastes_them(box: tuple[float, ...]) -> None:
+    """Every pixel that is not within float rounding of the threshold, pasted and as run lengths, for large, tiny and sub-pixel boxes."""
+    values = (1 / (1 + np.exp(-2 * normal(f"paste.{box}", 28 * 28, 0)))).astype(np.float32).reshape(28, 28)
+    corners = np.array(box, np.float32)
+    masks = SoftMasks((float_box_mask(values, corners, (96, 128)),), (96, 128))
+    soft = pasted(values, corners, (96, 128))
+
+    decided = np.abs(soft - 0.5) > 1e-5
+    assert np.array_equal(masks.paste(0)[decided], (soft >= 0.5)[decided])
+    assert decided.mean() > 0.999
+    assert masks.rle(0)["counts"] == _counts(masks.paste(0))
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0])
+def test_detectron2_counts_a_half_as_inside(value: float) -> None:
+    """A mask of 0.5 fills its box but for the falling edge; one of 1 reaches to pixel centres on the edge, but for the corners."""
+    masks = SoftMasks(
+        (float_box_mask(np.full((28, 28), value, np.float32), np.array([10.5, 20.5, 66.5, 76.5], np.float32), (96, 128)),), (96, 128)
+    )
+
+    wanted = np.zeros((96, 128), bool)
+    inset = int(value == 0.5)
+    wanted[20 + inset : 77 - inset, 10 + inset : 67 - inset] = True
+    wanted[[20, 20, 76, 76], [10, 66, 10, 66]] = False
+    assert np.array_equal(masks.paste(0), wanted)
 
 
 def test_boxes_are_scaled_per_axis() -> None:
@@ -120,7 +177,7 @@ def test_columns_belong_together() -> None:
         assert np.array_equal(found.masks.paste(row), _decode(lone).masks.paste(0))
 
 
-@pytest.mark.parametrize("family", [MaskRcnnFamily(), FasterRcnnFamily()], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_nothing_found_is_empty_columns(family: Any) -> None:
     """No rows, four box columns, no masks."""
     found = _decode(_outputs(), 1.0, family=family)
@@ -128,7 +185,7 @@ def test_nothing_found_is_empty_columns(family: Any) -> None:
     assert (len(found), found.boxes.shape, len(found.masks)) == (0, (0, 4), 0)
 
 
-@pytest.mark.parametrize("family", [MaskRcnnFamily(), FasterRcnnFamily()], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_hundred_and_more_rows_are_kept(family: Any) -> None:
     """As many as the graph gives."""
     assert len(_decode(_outputs(150), family=family)) == 150
@@ -145,7 +202,7 @@ def test_a_letterboxed_picture_finds_what_the_whole_one_does() -> None:
     assert all(np.array_equal(found.masks.paste(i), wanted.masks.paste(i)) for i in range(len(wanted)))
 
 
-@pytest.mark.parametrize("family", [MaskRcnnFamily(), FasterRcnnFamily()], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_what_reaches_into_the_free_part_is_cut_at_the_picture(family: Any) -> None:
     """The box ends at the picture's edge, the mask keeps its scale, and what lies wholly beyond is left out."""
     outputs = _outputs(2)
@@ -154,7 +211,7 @@ def test_what_reaches_into_the_free_part_is_cut_at_the_picture(family: Any) -> N
     found = _decode(outputs, fit=Fit((90, 160), (60, 96), (45, 80)), family=family)
 
     assert found.boxes.tolist() == [[20, 20, 160, 80]]
-    assert np.flatnonzero(found.masks.paste(0)[50])[[0, -1]].tolist() == ([20, 99] if family.name == "maskrcnn" else [20, 159])
+    assert np.flatnonzero(found.masks.paste(0)[50])[[0, -1]].tolist() == ([20, 159] if isinstance(family, FasterRcnnFamily) else [20, 99])
 
 
 def test_without_masks_the_box_is_the_mask() -> None:
