@@ -17,7 +17,7 @@ from export.nets.config import BackboneSpec
 from export.recipes import RECIPES
 from export.training import __main__ as training
 from export.training import data, loop
-from export.training.data import FIRST_SEED, SCENES_PER_ROUND, SLIVER, SyntheticBatches, target_of
+from export.training.data import FIRST_SEED, SCENES_PER_ROUND, SLIVER, PictureSizes, SyntheticBatches, target_of
 from export.training.loss import Target
 
 TINY = replace(
@@ -30,6 +30,7 @@ TINY = replace(
     head_channels=8,
     mask_dim=4,
 )
+SIZES = PictureSizes(input_hw=(48, 64), mask_hw=(12, 16))
 
 
 @pytest.mark.parametrize(
@@ -50,19 +51,19 @@ def test_a_run_no_longer_than_the_warm_up_has_a_learning_rate(iterations: int) -
 @pytest.fixture(scope="module")
 def batch() -> tuple[torch.Tensor, list[Target]]:
     """The first batch of a run."""
-    return SyntheticBatches(8, 64, 16, seed=0)[0]
+    return SyntheticBatches(8, SIZES, seed=0)[0]
 
 
 def test_a_batch_has_pictures_and_their_truth(batch: tuple[torch.Tensor, list[Target]]) -> None:
     """Network-sized BGR bytes; boxes in fractions, classes from 1, soft masks at prototype size."""
     images, targets = batch
 
-    assert (images.dtype, tuple(images.shape)) == (torch.uint8, (16, 64, 64, 3))
+    assert (images.dtype, tuple(images.shape)) == (torch.uint8, (16, 48, 64, 3))
     assert len(targets) == 16
     things = sum(label.is_thing for label in LABELS)
     for target in targets:
         count = len(target.boxes)
-        assert tuple(target.masks.shape) == (count, 16, 16)
+        assert tuple(target.masks.shape) == (count, 12, 16)
         assert (len(target.classes), len(target.ignore)) == (count, count)
         assert ((target.classes >= 1) & (target.classes <= things)).all()
         assert ((target.masks >= 0) & (target.masks <= 1)).all()
@@ -71,8 +72,8 @@ def test_a_batch_has_pictures_and_their_truth(batch: tuple[torch.Tensor, list[Ta
 
 def test_batches_are_a_function_of_their_number_and_the_seed(batch: tuple[torch.Tensor, list[Target]]) -> None:
     """Reproducible, and different from each other."""
-    again = SyntheticBatches(8, 64, 16, seed=0)
-    other = SyntheticBatches(8, 64, 16, seed=1)
+    again = SyntheticBatches(8, SIZES, seed=0)
+    other = SyntheticBatches(8, SIZES, seed=1)
 
     assert torch.equal(again[0][0], batch[0])
     assert not torch.equal(again[1][0], batch[0])
@@ -102,7 +103,7 @@ class _Truth:
 
 def test_targets_leave_hidden_objects_out_and_mark_slivers() -> None:
     """Boxes relative to the picture, masks averaged over cells."""
-    target = target_of(_Truth(), 8)  # type: ignore[arg-type]
+    target = target_of(_Truth(), (8, 8))  # type: ignore[arg-type]
 
     assert target.classes.tolist() == [3, 1]
     assert target.ignore.tolist() == [False, True]
