@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgeseg.errors import BundleError
-from edgeseg.geometry import FITS, Fit
+from edgeseg.geometry import BILINEAR, FITS, RESAMPLES, Fit
 from edgeseg.types import Label, SizeHW
 
 MANIFEST = "model.json"
@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 _MANIFEST_BYTES_MAX = 4_000_000
 _TENSOR_ELEMENTS_MAX = 1 << 31
 _SIDE_MAX = 16384
+_INPUT_DTYPES = ("uint8", "float32")
 _DTYPES = ("uint8", "float32", "float16", "int64", "int32", "bool")
 
 
@@ -55,10 +56,21 @@ class InputSpec:
     size: SizeHW
     dtype: str = "uint8"
     fit: str = "stretch"
+    """One of `edgeseg.geometry.FITS`."""
+    resample: str = BILINEAR
+    """One of `edgeseg.geometry.RESAMPLES`."""
 
     def place(self, image_hw: SizeHW) -> Fit:
-        """The placement of an image of ``image_hw`` in this input."""
-        return FITS[self.fit](image_hw, self.size)
+        """The placement of an image of ``image_hw`` in this input.
+
+        Raises:
+            SourceError: this input does not take images of that shape.
+        """
+        return FITS[self.fit](image_hw, self.size, self.resample)
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest's ``input``."""
+        return {**vars(self), "size": list(self.size)}
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ class Bundle:
             "family": self.family,
             "recipe": self.recipe,
             "labels": [vars(label) for label in self.labels],
-            "input": {"size": list(self.input.size), "dtype": self.input.dtype, "fit": self.input.fit},
+            "input": self.input.to_json(),
             "graphs": {name: _graph_json(graph) for name, graph in self.graphs.items()},
             "hashes": dict(self.hashes),
             "made_with": dict(self.made_with),
@@ -196,6 +208,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _one_of(known: Collection[str], value: object, what: str) -> str:
+    if (text := _text(value)) not in known:
+        raise ValueError(f"{what} {text!r} is none of {', '.join(known)}")
+    return text
+
+
 def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError(f"{value!r} is not a whole number")
@@ -210,12 +228,14 @@ def _label(entry: Mapping[str, Any]) -> Label:
 
 def _input(entry: Mapping[str, Any]) -> InputSpec:
     height, width = (_whole(side) for side in entry["size"])
-    dtype, fit = _text(entry["dtype"]), _text(entry["fit"])
     if not (0 < height <= _SIDE_MAX and 0 < width <= _SIDE_MAX):
         raise ValueError(f"input size {height}x{width} is outside 1..{_SIDE_MAX}")
-    if dtype not in ("uint8", "float32") or fit not in FITS:
-        raise ValueError(f"input dtype {dtype!r} or fit {fit!r} is unknown")
-    return InputSpec((height, width), dtype, fit)
+    return InputSpec(
+        (height, width),
+        dtype=_one_of(_INPUT_DTYPES, entry["dtype"], "input dtype"),
+        fit=_one_of(FITS, entry["fit"], "input fit"),
+        resample=_one_of(RESAMPLES, entry.get("resample", BILINEAR), "input resample"),
+    )
 
 
 def _graph(entry: Mapping[str, Any]) -> Graph:
@@ -232,11 +252,9 @@ def _graph(entry: Mapping[str, Any]) -> Graph:
 
 def _spec(entry: Mapping[str, Any]) -> TensorSpec:
     shape = tuple(_whole(side) for side in entry["shape"])
-    if _text(entry["dtype"]) not in _DTYPES:
-        raise ValueError(f"tensor dtype {entry['dtype']!r} is not one of {', '.join(_DTYPES)}")
     if any(side < 1 for side in shape) or math.prod(shape) > _TENSOR_ELEMENTS_MAX:
         raise ValueError(f"tensor {entry['name']!r} has an impossible shape {list(shape)}")
-    return TensorSpec(_text(entry["name"]), entry["dtype"], shape)
+    return TensorSpec(_text(entry["name"]), _one_of(_DTYPES, entry["dtype"], "tensor dtype"), shape)
 
 
 def _check_carry(graphs: Mapping[str, Graph]) -> None:

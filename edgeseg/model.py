@@ -12,9 +12,10 @@ import numpy as np
 
 from edgeseg.backends import AUTO, BACKENDS, Carried, Choice, Session, choose
 from edgeseg.bundle import Bundle, read_bundle
-from edgeseg.errors import BackendError, BundleError, UsageError
+from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import IMAGE, KEY, WARP
+from edgeseg.geometry import Fit
 from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
 DEFAULT_SCORE = 0.3
@@ -64,6 +65,10 @@ class Model:
         self._open_session = open_session
         self._closed = False
         _check_graphs(bundle, self._family.outputs)
+        if bundle.input.fit not in self._family.fits:
+            raise BundleError(
+                f"{bundle.path} has input fit {bundle.input.fit!r}, which family {bundle.family} cannot have. Export the model again."
+            )
         self._sessions = {KEY: open_session(KEY)}
 
     def __enter__(self) -> Model:
@@ -135,7 +140,7 @@ class Model:
         if name == WARP:
             self.prepare_warp()
         start_s = self.clock()
-        fit = self.bundle.input.place(frame.image_hw)
+        fit = self._place(frame)
         feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
         outputs, carry = self._sessions[name].run_carrying(feeds, carried)
@@ -144,6 +149,13 @@ class Model:
         self._check_classes(decoded)
         spans = {"prepare": prepared_s - start_s, "infer": inferred_s - prepared_s, "decode": self.clock() - inferred_s}
         return Inference(decoded, Carry(carry, frame.image_hw), spans)
+
+    def _place(self, frame: Frame) -> Fit:
+        try:
+            return self.bundle.input.place(frame.image_hw)
+        except SourceError as error:
+            name = f" ({frame.stream})" if frame.stream else ""
+            raise SourceError(f"frame {frame.index}{name} cannot be segmented: {error}") from error
 
     def _check_classes(self, decoded: Decoded) -> None:
         found = decoded.instances

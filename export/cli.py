@@ -7,21 +7,24 @@ import importlib
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from edgeseg.cli.progress import progress
 from edgeseg.errors import MissingDependencyError, UsageError
 from edgeseg.families.base import KEY
+from edgeseg.types import SizeHW
 
 from .recipes import RECIPES, recipe
-from .recipes.base import ExportOptions, Recipe
+from .recipes.base import ExportOptions, Recipe, configured
 
 EXAMPLES = """examples:
   edgeseg export --list
   edgeseg export yolact_resnet50 --weights yolact_resnet50_54_800000.pth --out r50
   edgeseg export yolact_base --weights my_model.pth --labels names.txt --out mine
   edgeseg export yolact_edge_mobilenetv2 --weights yolact_edge_mobilenetv2_54_800000.pth --out mnv2 --input-dtype float32
+  edgeseg export maskrcnn_resnet50_fpn_v2 --weights maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth --out mask --frame 720x1280
   edgeseg export yolact_edge_vid --weights yolact_edge_vid_847_50000.pth --out video
 """
 _LABELS_BYTES_MAX = 1_000_000
@@ -41,18 +44,34 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint, .pth")
     parser.add_argument("--out", type=Path, metavar="DIR", help="bundle folder to write; an older bundle there is replaced")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of a fine-tuned checkpoint, one a line, in training order")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the square network input (default: the recipe's)")
+    parser.add_argument(
+        "--size",
+        type=_sizes,
+        metavar="PIXELS[,MAX]",
+        help="YOLACT: side of the square network input; Mask R-CNN: what a frame's shorter side is resized to, unless that makes the "
+        "longer one more than MAX (default: the recipe's, 800,1333 for Mask R-CNN)",
+    )
     parser.add_argument(
         "--input-dtype",
         choices=("uint8", "float32"),
         default="uint8",
         help="uint8: pictures are resized in integers, faster; float32: in float, exactly as the originals (default: %(default)s)",
     )
-    parser.add_argument("--cross-class-nms", action="store_true", help="suppress overlapping boxes of different classes too")
+    parser.add_argument("--cross-class-nms", action="store_true", help="YOLACT: suppress overlapping boxes of different classes too")
+    _add_two_stage(parser)
     parser.add_argument(
         "--pictures", type=Path, metavar="DIR", help="pictures to compare graph and network on (default: two that ship with edgeseg)"
     )
     parser.set_defaults(main=main)
+
+
+def _add_two_stage(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Mask R-CNN and Faster R-CNN")
+    group.add_argument("--frame", type=_frame, metavar="HxW", help="shape of the frames that the bundle is for (default: 720x1280)")
+    group.add_argument("--fit", choices=("refuse", "letterbox"), help="what to do with frames of another shape (default: refuse)")
+    group.add_argument("--proposals", type=int, metavar="N", help="boxes that the second stage looks at; fewer are faster (default: 1000)")
+    group.add_argument("--detections", type=int, metavar="N", help="objects in a frame at most; fewer are faster (default: 100)")
+    group.add_argument("--target", choices=("cpu", "tensorrt"), help="the operators to use; tensorrt ones run everywhere (default: cpu)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -64,11 +83,12 @@ def main(args: argparse.Namespace) -> int:
     missing = [name for name, value in (("RECIPE", args.recipe), ("--weights", args.weights), ("--out", args.out)) if value is None]
     if missing:
         raise UsageError(f"export needs {', '.join(missing)}; see: edgeseg export --help")
-    chosen = _configured(args)
+    options = ExportOptions(**{option.name: getattr(args, option.name) for option in fields(ExportOptions)})
+    chosen = _configured(args, options)
     if hint := name_hint(args.weights, recipe(args.recipe)):
         print(hint, file=sys.stderr)
     run = _exporter()
-    job = run.Job(chosen, args.weights, args.out, ExportOptions(args.input_dtype, args.cross_class_nms), args.pictures)
+    job = run.Job(chosen, args.weights, args.out, options, args.pictures)
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
         bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"))
     for name, parity in bundle.parity.items():
@@ -77,11 +97,23 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _configured(args: argparse.Namespace) -> Recipe:
+def _configured(args: argparse.Namespace, options: ExportOptions) -> Recipe:
     chosen = recipe(args.recipe)
     if args.labels is not None:
         chosen = chosen.with_labels(read_labels(args.labels))
-    return chosen if args.size is None else chosen.with_size(args.size)
+    return configured(chosen, options)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels, nor two with a comma between")
+    return tuple(int(side) for side in text.split(","))
+
+
+def _frame(text: str) -> SizeHW:
+    if not (sides := re.fullmatch(r"(\d+)x(\d+)", text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shape such as 720x1280, height first")
+    return int(sides[1]), int(sides[2])
 
 
 def parity_text(graph: str, parity: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ class Job:
     """One export."""
 
     recipe: Recipe
+    """As `configured` by the options."""
     weights: Path
     out: Path
     options: ExportOptions
@@ -37,7 +38,7 @@ class Job:
     @property
     def input(self) -> InputSpec:
         """The ``image`` input of its graphs."""
-        return InputSpec(self.recipe.input_hw, self.options.input_dtype)
+        return self.recipe.input_spec(self.options)
 
 
 def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:

@@ -18,6 +18,7 @@ from edgeseg.bundle import Graph, InputSpec, TensorSpec
 from edgeseg.errors import ExportError
 from edgeseg.families.base import IMAGE
 
+from .nets.rcnn.operators import translations
 from .publish import GRAPH_SUFFIX
 from .recipes.base import GraphModule
 
@@ -60,6 +61,7 @@ def to_onnx(module: nn.Module, inputs: Mapping[str, Tensor], output_names: Seque
                 output_names=list(output_names),
                 opset_version=OPSET,
                 dynamo=True,
+                custom_translation_table=translations(),
             )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         raise ExportError(f"the network cannot be expressed in standard ONNX operators: {error}") from error

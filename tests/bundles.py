@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import MANIFEST, Bundle, Graph, InputSpec, TensorSpec, sha256
-from edgeseg.families import yolact
+from edgeseg.families import maskrcnn, yolact
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.types import BoolArray, Label, SizeHW
 
@@ -36,7 +36,7 @@ class Found:
     box: tuple[float, float, float, float]
     """x1, y1, x2, y2 in sixteenths of the picture."""
     left_half_only: bool = False
-    """Whether the mask ends at the middle of the picture."""
+    """Whether the mask ends at the middle of the picture; means nothing to a family without masks."""
     mask_iou: float = 1.0
 
 
@@ -54,44 +54,50 @@ class Expected:
     class_id: int
     category_id: int
     score: float
-    box: tuple[int, int, int, int]
-    """x1, y1, x2, y2 in whole pixels."""
+    box: tuple[float, ...]
+    """x1, y1, x2, y2 in pixels."""
     mask: BoolArray
 
 
 def tiny_bundle(
     folder: Path,
     *,
+    family: str = yolact.NAME,
     labels: int = 2,
     input_dtype: str = "uint8",
     size: int = 64,
+    fit: str = "stretch",
     found: Sequence[Found] = FOUND,
     mask_iou: bool = False,
     warp: bool = False,
 ) -> Path:
-    """Write a valid bundle of family yolact into ``folder``, which is made, and return it.
+    """Write a valid bundle into ``folder``, which is made, and return it.
 
     Args:
         folder: where ``model.json`` will lie.
+        family: one of `OUTPUTS`.
         labels: how many: thing_0, thing_1 ... with category ids 10, 20 ...; fewer than ``found`` has classes contradict the graph.
         input_dtype: ``uint8`` or ``float32``.
         size: side of the square network input.
+        fit: how a picture is laid into it.
         found: what the graph gives for every picture, best first.
-        mask_iou: whether the graph also gives predicted mask IoUs, as YOLACT++ does.
+        mask_iou: whether the graph also gives predicted mask IoUs, as YOLACT++ does; family yolact only.
         warp: whether there is a light graph, which finds the same and needs one number from the key frame.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    constants = _outputs(found, mask_iou)
+    constants = OUTPUTS[family](found, size)
+    if mask_iou:
+        constants[yolact.MASK_IOU] = np.array([entry.mask_iou for entry in found] + [0] * (ROWS - len(found)), np.float32)
     image = TensorSpec(IMAGE, input_dtype, (1, size, size, 3))
     carried = {STATE: np.full(1, 7, np.float32)} if warp else {}
     graphs = {KEY: _graph(folder / f"{KEY}.onnx", (image,), constants | carried, {KEY_STATE: STATE} if warp else {})}
     if warp:
         graphs[WARP] = _graph(folder / f"{WARP}.onnx", (image, TensorSpec(KEY_STATE, "float32", (1,))), constants, {})
     bundle = Bundle(
-        family=yolact.NAME,
+        family=family,
         recipe="tiny",
         labels=tuple(Label(f"thing_{i}", 10 * (i + 1)) for i in range(labels)),
-        input=InputSpec((size, size), input_dtype),
+        input=InputSpec((size, size), input_dtype, fit),
         graphs=graphs,
         hashes={file.name: sha256(file) for file in folder.glob("*.onnx")},
         made_with={"edgeseg": "test"},
@@ -106,12 +112,15 @@ def _graph(file: Path, inputs: Sequence[TensorSpec], constants: dict[str, np.nda
     return Graph({"fp32": file.name}, tuple(inputs), outputs, carry)
 
 
-def tiny_expected(image_hw: SizeHW, *, score: float = 0.3, found: Sequence[Found] = FOUND) -> list[Expected]:
-    """What a tiny bundle must report for any picture of ``image_hw``, best first, scores strictly above ``score``."""
-    return [_expected(entry, image_hw) for entry in found if entry.score > score]
+def tiny_expected(
+    image_hw: SizeHW, *, score: float = 0.3, found: Sequence[Found] = FOUND, family: str = yolact.NAME, size: int = 64
+) -> list[Expected]:
+    """What a tiny bundle must report for any picture of ``image_hw`` that fills its input, best first, scores strictly above ``score``."""
+    expect = _EXPECTED[family]
+    return [expect(entry, image_hw, size) for entry in found if entry.score > score]
 
 
-def _expected(entry: Found, image_hw: SizeHW) -> Expected:
+def _expected_yolact(entry: Found, image_hw: SizeHW, size: int) -> Expected:
     height, width = image_hw
     x1, y1, x2, y2 = entry.box
     column, row = np.meshgrid(np.arange(CELLS), np.arange(CELLS))
@@ -124,22 +133,80 @@ def _expected(entry: Found, image_hw: SizeHW) -> Expected:
     return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, box, mask)
 
 
-def _outputs(found: Sequence[Found], mask_iou: bool) -> dict[str, np.ndarray]:
-    boxes, scores = np.zeros((ROWS, 4), np.float32), np.full(ROWS, -1, np.float32)
-    classes, coefficients, ious = np.zeros(ROWS, np.int64), np.zeros((ROWS, 2), np.float32), np.zeros(ROWS, np.float32)
+def _expected_maskrcnn(entry: Found, image_hw: SizeHW, size: int) -> Expected:
+    """The mask is resized to the whole pixels of its grown box, on a canvas that reaches beyond the picture."""
+    box = _box_in_picture(entry, image_hw, size)
+    half, centre = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(30 / 28), (box[2:] + box[:2]) * np.float32(0.5)
+    (x1, y1), (x2, y2) = np.trunc(centre - half).astype(int), np.trunc(centre + half).astype(int) + 1
+    beyond = max(image_hw)
+    canvas = np.zeros((image_hw[0] + 2 * beyond, image_hw[1] + 2 * beyond), np.float32)
+    values = np.pad(_mask_28(entry), 1)
+    canvas[y1 + beyond : y2 + beyond, x1 + beyond : x2 + beyond] = cv2.resize(values, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
+    mask = canvas[beyond : beyond + image_hw[0], beyond : beyond + image_hw[1]] > 0.5
+    return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, tuple(box.tolist()), mask)
+
+
+def _expected_fasterrcnn(entry: Found, image_hw: SizeHW, size: int) -> Expected:
+    x1, y1, x2, y2 = box = _box_in_picture(entry, image_hw, size)
+    x, y = np.meshgrid(np.arange(image_hw[1]) + 0.5, np.arange(image_hw[0]) + 0.5)
+    mask = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, tuple(box.tolist()), mask)
+
+
+def _box_in_picture(entry: Found, image_hw: SizeHW, size: int) -> np.ndarray:
+    ratio = np.array(image_hw[::-1] * 2, np.float32) / np.float32(size)
+    return np.array(entry.box, np.float32) * np.float32(size / CELLS) * ratio
+
+
+def _mask_28(entry: Found) -> np.ndarray:
+    """float32 (28, 28) inside the box."""
+    x1, _, x2, _ = entry.box
+    column = x1 + (np.arange(28) + 0.5) * (x2 - x1) / 28
+    inside = column < CELLS / 2 if entry.left_half_only else np.ones(28, bool)
+    return np.tile(np.where(inside, np.float32(0.99), np.float32(0)), (28, 1))
+
+
+_EXPECTED: dict[str, Callable[[Found, SizeHW, int], Expected]] = {
+    yolact.NAME: _expected_yolact,
+    maskrcnn.NAME: _expected_maskrcnn,
+    maskrcnn.BOX_ONLY_NAME: _expected_fasterrcnn,
+}
+
+
+def _rows(found: Sequence[Found], cells: float) -> dict[str, np.ndarray]:
+    """Boxes in their family's unit, of which a sixteenth of the picture has ``cells``; scores and classes."""
+    boxes, scores, classes = np.zeros((ROWS, 4), np.float32), np.full(ROWS, -1, np.float32), np.zeros(ROWS, np.int64)
     for i, entry in enumerate(found):
-        boxes[i], scores[i], classes[i], ious[i] = np.array(entry.box) / CELLS, entry.score, entry.class_id, entry.mask_iou
+        boxes[i], scores[i], classes[i] = np.array(entry.box) * cells, entry.score, entry.class_id
+    return {yolact.BOXES: boxes, yolact.SCORES: scores, yolact.CLASSES: classes}
+
+
+def _yolact_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarray]:
+    coefficients = np.zeros((ROWS, 2), np.float32)
+    for i, entry in enumerate(found):
         coefficients[i] = (-8, 16) if entry.left_half_only else (8, 0)
     prototypes = np.ones((CELLS, CELLS, 2), np.float32)
     prototypes[:, CELLS // 2 :, 1] = 0
-    outputs = {
-        yolact.BOXES: boxes,
-        yolact.SCORES: scores,
-        yolact.CLASSES: classes,
-        yolact.COEFFICIENTS: coefficients,
-        yolact.PROTOTYPES: prototypes,
-    }
-    return outputs | {yolact.MASK_IOU: ious} if mask_iou else outputs
+    return _rows(found, 1 / CELLS) | {yolact.COEFFICIENTS: coefficients, yolact.PROTOTYPES: prototypes}
+
+
+def _maskrcnn_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarray]:
+    masks = np.zeros((ROWS, 28, 28), np.float32)
+    for i, entry in enumerate(found):
+        masks[i] = _mask_28(entry)
+    return _rows(found, size / CELLS) | {maskrcnn.MASKS: masks}
+
+
+def _fasterrcnn_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarray]:
+    return _rows(found, size / CELLS)
+
+
+OUTPUTS: dict[str, Callable[[Sequence[Found], int], dict[str, np.ndarray]]] = {
+    yolact.NAME: _yolact_outputs,
+    maskrcnn.NAME: _maskrcnn_outputs,
+    maskrcnn.BOX_ONLY_NAME: _fasterrcnn_outputs,
+}
+"""Family -> what a graph of it gives for such detections, with an input of that side."""
 
 
 def _model(inputs: Sequence[TensorSpec], constants: dict[str, np.ndarray]) -> onnx.ModelProto:

@@ -51,7 +51,7 @@ def _text(bundle: Bundle) -> str:
         ("family", bundle.family),
         ("recipe", bundle.recipe),
         ("labels", f"{len(bundle.labels)}: {names}{more}"),
-        ("input", f"{width}x{height} {bundle.input.dtype}, {bundle.input.fit}"),
+        ("input", f"{width}x{height} {bundle.input.dtype}, {bundle.input.fit}, {bundle.input.resample}"),
         *[row for name, graph in bundle.graphs.items() for row in _graph_rows(bundle, name, graph)],
         *_shared_rows(bundle),
         ("hashes", "every file matches its SHA-256"),

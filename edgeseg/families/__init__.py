@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from edgeseg.errors import BundleError
 from edgeseg.families.base import Decoded, Family
+from edgeseg.families.maskrcnn import FasterRcnnFamily, MaskRcnnFamily
 from edgeseg.families.yolact import YolactFamily
 
 __all__ = ["FAMILIES", "Decoded", "Family", "family"]
 
-FAMILIES: dict[str, Family] = {entry.name: entry for entry in (YolactFamily(),)}
+FAMILIES: dict[str, Family] = {entry.name: entry for entry in (YolactFamily(), MaskRcnnFamily(), FasterRcnnFamily())}
 
 
 def family(name: str) -> Family:

@@ -31,6 +31,8 @@ class Family(Protocol):
     name: str
     outputs: tuple[str, ...]
     """What the graph that runs on a key frame must give."""
+    fits: tuple[str, ...]
+    """Of `edgeseg.geometry.FITS`, those after which it can tell where in the picture a thing lies."""
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Turn graph outputs into values in image coordinates, keeping scores strictly above the threshold."""

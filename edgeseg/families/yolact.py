@@ -42,6 +42,8 @@ class YolactFamily:
 
     name = NAME
     outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES, COEFFICIENTS, PROTOTYPES)
+    # Boxes and prototypes are parts of the input; in a letterbox these would not be parts of the picture.
+    fits: tuple[str, ...] = ("stretch", "same_shape")
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold; masks stay soft at prototype size."""

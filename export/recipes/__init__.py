@@ -7,9 +7,10 @@ import difflib
 from edgeseg.errors import UsageError
 
 from .base import Recipe
+from .maskrcnn import CONFIGS as MASKRCNN
 from .yolact import CONFIGS as YOLACT
 
-RECIPES: dict[str, Recipe] = {entry.name: entry for entry in YOLACT}
+RECIPES: dict[str, Recipe] = {entry.name: entry for entry in (*YOLACT, *MASKRCNN)}
 
 
 def recipe(name: str) -> Recipe:

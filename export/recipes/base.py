@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
+from edgeseg.bundle import InputSpec
+from edgeseg.errors import UsageError
 from edgeseg.families.base import IMAGE
 from edgeseg.types import Label, SizeHW
 
@@ -18,12 +20,24 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Choices that change the graph."""
+    """Choices that change the graph or its input. Every recipe says which it takes; None and False leave it to the recipe."""
 
     input_dtype: str = "uint8"
-    """``uint8``, or ``float32`` for pictures that are resized in float as the originals do."""
+    """``uint8``, or ``float32`` for pictures that are resized in float as the originals do. All recipes take it."""
+    size: tuple[int, ...] | None = None
+    """Side of a square input; or the shortest side of the resized picture and, if given, the longest that this may lead to."""
     cross_class_nms: bool = False
     """Suppress overlapping boxes of different classes too."""
+    frame: SizeHW | None = None
+    """Shape of the frames that the bundle is for."""
+    proposals: int | None = None
+    """Boxes that the second stage looks at."""
+    detections: int | None = None
+    """Detections in a picture at most."""
+    target: str | None = None
+    """``cpu``, or ``tensorrt`` for a graph without the operators that TensorRT lacks."""
+    fit: str | None = None
+    """What is done with frames of another shape: ``refuse`` or ``letterbox``."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,9 @@ class Recipe(Protocol):
     def labels(self) -> tuple[Label, ...]: ...
 
     @property
-    def input_hw(self) -> SizeHW: ...
+    def takes(self) -> frozenset[str]:
+        """The fields of `ExportOptions` that it takes, besides those that all do."""
+        ...
 
     @property
     def summary(self) -> str:
@@ -66,8 +82,12 @@ class Recipe(Protocol):
         """The same net for other classes."""
         ...
 
-    def with_size(self, size: int) -> Recipe:
-        """The same net at another square input size."""
+    def with_options(self, options: ExportOptions) -> Recipe:
+        """The same net at the input size that the options ask for; raises UsageError when they ask for something impossible."""
+        ...
+
+    def input_spec(self, options: ExportOptions) -> InputSpec:
+        """The ``image`` input of its graphs."""
         ...
 
     def same_net(self, other: Recipe) -> bool:
@@ -89,3 +109,21 @@ class Recipe(Protocol):
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
         """Graph name -> module around a loaded net; the key graph first, which alone carries something."""
         ...
+
+
+def configured(recipe: Recipe, options: ExportOptions) -> Recipe:
+    """The recipe as the options ask for it.
+
+    Raises:
+        UsageError: it does not take one of them, or cannot fulfil it.
+    """
+    given = [option.name for option in fields(options) if getattr(options, option.name) != option.default]
+    for name in given:
+        if name != "input_dtype" and name not in recipe.takes:
+            taken = ", ".join(_flag(option.name) for option in fields(options) if option.name in recipe.takes)
+            raise UsageError(f"{recipe.name} does not take {_flag(name)}; of the options that change a graph it takes {taken}")
+    return recipe.with_options(options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

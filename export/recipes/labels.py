@@ -34,5 +34,8 @@ def _labels(names: str, ids: Iterable[int]) -> tuple[Label, ...]:
 
 
 COCO = _labels(_COCO_NAMES, (number for number in range(1, 91) if number not in _COCO_UNUSED_IDS))
+_COCO_BY_ID = {label.category_id: label.name for label in COCO}
+COCO_WITH_GAPS = tuple(Label(_COCO_BY_ID.get(number, "N/A"), number) for number in range(1, 91))
+"""One entry for each category id, used or not: how torchvision numbers its classes."""
 PASCAL = _labels(_PASCAL_NAMES, range(1, 21))
 YOUTUBE_VIS = _labels(_YOUTUBE_VIS_NAMES, range(1, 41))

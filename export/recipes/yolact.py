@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgeseg.bundle import InputSpec
+from edgeseg.errors import UsageError
 from edgeseg.families import yolact as family
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.ops.nms import NmsSettings
@@ -39,6 +41,11 @@ class YolactRecipe(YolactConfig):
         return self.size, self.size
 
     @property
+    def takes(self) -> frozenset[str]:
+        """Its input is a square of any size."""
+        return frozenset({"size", "cross_class_nms"})
+
+    @property
     def summary(self) -> str:
         """Trunk, input size and classes in a few words."""
         kind = f"{self.backbone.kind} {'-'.join(map(str, self.backbone.blocks))}".strip()
@@ -48,6 +55,18 @@ class YolactRecipe(YolactConfig):
         if self.flow is not None:
             parts.append("video")
         return ", ".join(parts)
+
+    def with_options(self, options: ExportOptions) -> YolactRecipe:
+        """The same net at the input size asked for."""
+        if options.size is None:
+            return self
+        if len(options.size) > 1:
+            raise UsageError(f"{self.name} has a square input; give one number of pixels with --size")
+        return self.with_size(options.size[0])
+
+    def input_spec(self, options: ExportOptions) -> InputSpec:
+        """Frames of any shape are stretched to the square."""
+        return InputSpec(self.input_hw, options.input_dtype)
 
     def same_net(self, other: Recipe) -> bool:
         """Whether both are one net: yolact_base and yolact_edge are, yolact_base and yolact_im700 are not."""

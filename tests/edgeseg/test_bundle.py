@@ -41,7 +41,7 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         family="yolact",
         recipe="yolact_edge_vid",
         labels=(Label("kürbis", 3), Label("sky", 90, is_thing=False)),
-        input=InputSpec((96, 64), "float32"),
+        input=InputSpec((96, 64), "float32", "letterbox", "antialias"),
         graphs={
             "key": Graph({"fp32": "key.onnx"}, (image,), (feature,), {"carried": "lateral"}),
             "warp": Graph({"fp16": "warp.fp16.onnx"}, (image, TensorSpec("carried", "float16", (1, 8, 4, 4))), (feature,)),
@@ -65,6 +65,24 @@ def test_a_graph_or_precision_that_it_lacks_is_named(bundle: Path) -> None:
         good.file("warp", "fp32")
     with pytest.raises(BundleError, match=r"has no int8 version of graph 'key', only \['fp32'\].*Choose one of these with --precision"):
         good.file("key", "int8")
+
+
+def test_a_manifest_without_a_resample_means_bilinear(bundle: Path) -> None:
+    """As bundles were written before there was a choice."""
+    _edit(bundle, lambda manifest: manifest["input"].pop("resample"))
+
+    assert read_bundle(bundle).input.resample == "bilinear"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "known"), [("fit", "crop", "stretch, same_shape, letterbox"), ("resample", "nearest", "bilinear, antialias")]
+)
+def test_an_unknown_name_is_told_with_those_that_are_known(bundle: Path, field: str, value: str, known: str) -> None:
+    """For the fit and for the resampling alike."""
+    _edit(bundle, lambda manifest: manifest["input"].update({field: value}))
+
+    with pytest.raises(BundleError, match=rf"input {field} '{value}' is none of {known}"):
+        read_bundle(bundle)
 
 
 def test_a_link_inside_the_bundle_is_fine(bundle: Path) -> None:
@@ -211,7 +229,10 @@ def test_a_file_that_may_not_be_read_is_refused(bundle: Path, monkeypatch: pytes
         (("input", "size"), [0, 64]),
         (("input", "size"), [64, 16385]),
         (("input", "dtype"), "float16"),
-        (("input", "fit"), "letterbox"),
+        (("input", "fit"), "crop"),
+        (("input", "fit"), None),
+        (("input", "resample"), "nearest"),
+        (("input", "resample"), None),
         (("graphs",), []),
         (("graphs", "key"), None),
         (("graphs", "key", "files"), {}),
@@ -258,12 +279,13 @@ def test_a_missing_field_is_refused(bundle: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest.update(family="detr"), r"of family 'detr'; this edgeseg knows yolact\. Upgrade edgeseg"),
+        (lambda manifest: manifest.update(family="detr"), r"of family 'detr'; this edgeseg knows .*, yolact\. Upgrade edgeseg"),
         (lambda manifest: manifest.update(graphs={}), r"has no graph 'key'"),
         (
             lambda manifest: manifest["graphs"]["key"]["outputs"].pop(1),
             r"graph 'key' lacks the outputs \['scores'\] of family yolact",
         ),
+        (lambda manifest: manifest["input"].update(fit="letterbox"), r"input fit 'letterbox', which family yolact cannot have"),
     ],
 )
 def test_loading_refuses_what_this_edgeseg_cannot_decode(bundle: Path, change: Callable[[Manifest], object], message: str) -> None:

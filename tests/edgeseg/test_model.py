@@ -12,11 +12,11 @@ import edgeseg
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
-from edgeseg.errors import BackendError, BundleError, EdgesegError, UsageError
+from edgeseg.errors import BackendError, BundleError, EdgesegError, SourceError, UsageError
 from edgeseg.families.base import IMAGE, KEY
 from edgeseg.model import Model
 from edgeseg.types import AnyArray, Frame, Instances, Step
-from tests.bundles import tiny_bundle, tiny_expected
+from tests.bundles import OUTPUTS, tiny_bundle, tiny_expected
 
 
 def _picture(height: int, width: int) -> np.ndarray:
@@ -30,8 +30,8 @@ def _fake_model(folder: Path, answer: Any = None, **options: Any) -> Model:
     return Model(bundle, opened.__getitem__, Choice("fake", "as asked"), **options)
 
 
-def _require_expected(found: Instances | None, image_hw: tuple[int, int], score: float) -> None:
-    wanted = tiny_expected(image_hw, score=score)
+def _require_expected(found: Instances | None, image_hw: tuple[int, int], score: float, family: str = "yolact") -> None:
+    wanted = tiny_expected(image_hw, score=score, family=family)
     assert found is not None
     assert found.classes.tolist() == [entry.class_id for entry in wanted]
     assert found.boxes.tolist() == [list(entry.box) for entry in wanted]
@@ -42,14 +42,15 @@ def _require_expected(found: Instances | None, image_hw: tuple[int, int], score:
 
 @pytest.mark.parametrize("image_hw", [(64, 64), (97, 131), (480, 640), (1, 1), (1, 300)])
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_picture_gives_the_instances_of_the_graph(tmp_path: Path, backend: str, image_hw: tuple[int, int]) -> None:
-    """Classes, scores, boxes and masks in image pixels, whatever the picture's size."""
-    with edgeseg.load(tiny_bundle(tmp_path / "b"), backend=backend, threads=1, score_threshold=0.1) as model:
+@pytest.mark.parametrize("family", OUTPUTS)
+def test_a_picture_gives_the_instances_of_the_graph(tmp_path: Path, family: str, backend: str, image_hw: tuple[int, int]) -> None:
+    """Classes, scores, boxes and masks in image pixels, whatever the family and the picture's size."""
+    with edgeseg.load(tiny_bundle(tmp_path / "b", family=family), backend=backend, threads=1, score_threshold=0.1) as model:
         result = model(_picture(*image_hw))
 
     assert (result.frame_index, result.step, result.image_hw, result.since_key) == (0, Step.KEY, image_hw, 0)
     assert [label.name for label in result.labels] == ["thing_0", "thing_1"]
-    _require_expected(result.instances, image_hw, 0.1)
+    _require_expected(result.instances, image_hw, 0.1, family)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -188,3 +189,30 @@ def test_the_choice_of_backend_is_told(tmp_path: Path) -> None:
     """What was chosen, why, and where it runs."""
     with edgeseg.load(tiny_bundle(tmp_path / "b"), backend="onnxruntime", threads=1) as model:
         assert (model.choice, model.runs_on) == (Choice("onnxruntime", "as asked"), "CPU, fp32, 1 threads")
+
+
+def test_a_frame_of_another_shape_is_refused_by_its_name(tmp_path: Path) -> None:
+    """With its number, the picture's name from a folder, and what to do. A good frame works after it."""
+    bundle = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="same_shape")
+
+    with edgeseg.load(bundle, backend="fake") as model:
+        with pytest.raises(
+            SourceError, match=r"frame 3 \(b\.png\) cannot be segmented: its 30x40 pixels.*64x64.*--frame 30x40,.*letterbox"
+        ):
+            model.key(Frame(_picture(30, 40), index=3, stream="b.png"))
+        assert model(_picture(40, 40)).image_hw == (40, 40)
+
+
+def test_a_letterbox_takes_frames_of_any_shape(tmp_path: Path) -> None:
+    """Boxes and masks lie where they lie in the covered part of the input."""
+    bundle = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="letterbox")
+
+    with edgeseg.load(bundle, backend="onnxruntime", threads=1, score_threshold=0.1) as model:
+        square, wide = model(_picture(128, 128)).instances, model(_picture(64, 128)).instances
+        _require_expected(square, (128, 128), 0.1, "maskrcnn")
+
+    # The lower half of the input is free: boxes end at its edge, and the third lies beyond it.
+    assert square.boxes.tolist() == [[32, 32, 64, 96], [48, 16, 112, 64], [64, 80, 120, 120]]
+    assert wide.boxes.tolist() == [[32, 32, 64, 64], [48, 16, 112, 64]]
+    for i in range(2):
+        assert np.array_equal(wide.masks.paste(i), square.masks.paste(i)[:64])

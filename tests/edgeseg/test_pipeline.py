@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,14 +15,14 @@ import edgeseg
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
-from edgeseg.errors import BackendError, UsageError
+from edgeseg.errors import BackendError, SourceError, UsageError
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule import Policy
 from edgeseg.sources.synthetic import Scene, SceneConfig
 from edgeseg.types import AnyArray, Frame, Step, Tick
-from tests.bundles import FOUND, KEY_STATE, STATE, _outputs, tiny_bundle
+from tests.bundles import FOUND, KEY_STATE, OUTPUTS, STATE, Found, tiny_bundle, tiny_expected
 
 HW = (72, 128)
 
@@ -29,7 +30,8 @@ HW = (72, 128)
 class Graphs:
     """Stands in for the graphs: answers with what the tiny bundle finds, counts runs, and can wait or fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: str) -> None:
+        self.family = family
         self.now_s = 100.0
         self.run_s = {KEY: 10.0, WARP: 2.0}
         self.runs: list[str] = []
@@ -37,6 +39,8 @@ class Graphs:
         self.gate = threading.Event()
         self.gate.set()
         self.error: Exception | None = None
+        self.found: Callable[[int], Sequence[Found]] = lambda _: FOUND
+        """Frame's number -> what there is in it."""
         self.threads: set[str] = set()
 
     def clock(self) -> float:
@@ -50,25 +54,25 @@ class Graphs:
             raise self.error
         self.now_s += self.run_s[name]
         self.runs.append(name)
-        outputs = _outputs(FOUND, mask_iou=False)
+        outputs = OUTPUTS[self.family](self.found(int(feeds[IMAGE][0, 0, 0, 0])), 64)
         if name == WARP:
             self.states.append(float(feeds[KEY_STATE][0]))
             return outputs
         return outputs | {STATE: np.full(1, float(feeds[IMAGE][0, 0, 0, 0]), np.float32)}
 
 
-@pytest.fixture
-def graphs() -> Graphs:
-    """What answers in place of graphs."""
-    return Graphs()
+@pytest.fixture(params=OUTPUTS)
+def graphs(request: pytest.FixtureRequest) -> Graphs:
+    """What answers in place of graphs, of every family."""
+    return Graphs(request.param)
 
 
 @pytest.fixture
 def open_model(tmp_path: Path, graphs: Graphs) -> Callable[..., Model]:
     """``open_model(warp=True)``: a model whose graphs are made up."""
 
-    def open_it(warp: bool = True) -> Model:
-        bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", warp=warp))
+    def open_it(warp: bool = True, fit: str = "stretch") -> Model:
+        bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", family=graphs.family, warp=warp, fit=fit))
 
         def session(name: str) -> Any:
             return Fake(graphs.answer).open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", None)
@@ -87,6 +91,12 @@ def _frames(count: int, hw: tuple[int, int] = HW, start: int = 0) -> list[Frame]
         pixels[:2, :2] = index
         pictures.append(Frame(pixels, index, captured_s=100.0, time_s=index / 30))
     return pictures
+
+
+def _cloudy(seed: int, side: int) -> np.ndarray:
+    """uint8 (side, side, 3): smooth, so that its motion can be seen."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (side // 5, side // 5, 3), np.uint8)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 def _steps(pipeline: Pipeline, frames: list[Frame]) -> list[tuple[Step, int]]:
@@ -185,6 +195,42 @@ def test_another_picture_size_starts_anew(open_model: Callable[..., Model]) -> N
     assert ids[2]
     assert ids[5]
     assert not ids[2] & ids[5]
+
+
+@pytest.mark.parametrize("settings", [{}, {"overlap": True}, {"track": True}])
+def test_another_shape_stops_a_bundle_for_one_shape(open_model: Callable[..., Model], settings: dict[str, Any]) -> None:
+    """In a stream that changes: the frames before have their results, other sizes of the same shape go on."""
+    with Pipeline(open_model(warp=False, fit="same_shape"), StreamSettings("fixed:3", **settings)) as pipeline:
+        _steps(pipeline, [*_frames(4, (64, 64)), *_frames(4, (96, 96), 4)])
+        with pytest.raises(SourceError, match=r"frame 8 cannot be segmented: its 60x90 pixels"):
+            pipeline.step(_frames(1, (60, 90), 8)[0])
+
+
+@pytest.mark.parametrize("settings", [{}, {"track": True}, {"track": True, "smooth": True}, {"overlap": True, "track": True}])
+def test_what_was_found_moves_with_the_picture(open_model: Callable[..., Model], graphs: Graphs, settings: dict[str, Any]) -> None:
+    """A square that goes right by 2 pixels a frame is followed for four frames by its box and mask, and keeps its id."""
+    graphs.found = lambda index: (Found(0, 0.9, ((40 + 2 * index) / 8, 5, (72 + 2 * index) / 8, 9)),)
+    ground, square = _cloudy(0, 128), _cloudy(1, 32)
+    frames = [Frame(ground.copy(), index) for index in range(10)]
+    for frame in frames:
+        frame.pixels[:2, :2] = frame.index
+        frame.pixels[40:72, 40 + 2 * frame.index : 72 + 2 * frame.index] = square
+    results = []
+    with Pipeline(open_model(warp=False), StreamSettings("fixed:5", **settings)) as pipeline:
+        for frame in frames:
+            results.append(pipeline.step(frame))
+            pipeline.settle()
+
+    ids = {tuple(result.instances.track_ids.tolist()) for result in results}
+    assert len(ids) == 1
+    assert (ids == {(-1,)}) == ("track" not in settings)
+    for k, result in enumerate(results):
+        wanted = tiny_expected((128, 128), found=graphs.found(k), family=graphs.family)[0]
+        mask = result.instances.masks.paste(0)
+        np.testing.assert_allclose(result.instances.boxes[0], wanted.box, atol=2)
+        # Coarse masks reach beyond the square on key frames; propagation drops what does not move with it.
+        assert mask[40:72, 40 + 2 * k : 72 + 2 * k].mean() > 0.9
+        assert (mask & ~wanted.mask).sum() < 0.1 * mask.sum()
 
 
 @pytest.mark.parametrize(

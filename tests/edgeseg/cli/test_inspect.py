@@ -18,7 +18,7 @@ def test_text_names_all_there_is(bundle, capsys):
 
     text = capsys.readouterr().out
     size = (bundle / "key.onnx").stat().st_size
-    for part in ("yolact", "tiny", "2: thing_0, thing_1", "64x64 uint8, stretch", "graph key", f"key.onnx, {size / 1e6:.1f} MB",
+    for part in ("yolact", "tiny", "2: thing_0, thing_1", "64x64 uint8, stretch, bilinear", "graph key", f"key.onnx, {size / 1e6:.1f} MB",
                  "image: uint8 [1, 64, 64, 3]", "boxes: float32 [5, 4]", "every file matches its SHA-256", "edgeseg test"):  # fmt: skip
         assert part in text
 

@@ -14,7 +14,7 @@ from edgeseg.cli import main
 from edgeseg.opencv import opencv
 from edgeseg.sources import open_source
 from edgeseg.sources.picture import read_picture
-from tests.bundles import tiny_expected
+from tests.bundles import OUTPUTS, tiny_bundle, tiny_expected
 
 CLIP = "synthetic:seed=1,frames=4,size=64x48"
 
@@ -40,6 +40,28 @@ def test_video_and_lines_hold_every_frame(bundle, tmp_path, capsys, backend):
     assert "8 instances" in err
     for stage in ("prepare", "infer", "decode", "write", "total", "peak memory", f"wrote {video}", f"wrote {lines}"):
         assert stage in err
+
+
+@pytest.mark.parametrize("family", OUTPUTS)
+@pytest.mark.parametrize("options", [[], ["--schedule", "fixed:2", "--track", "--smooth"], ["--schedule", "fixed:2", "--overlap"]])
+def test_every_family_reaches_every_output(tmp_path, family, options):
+    """Lines, video and pictures, with and without what video adds; pictures are painted on."""
+    bundle, video, lines, folder = tiny_bundle(tmp_path / "b", family=family), tmp_path / "o.mp4", tmp_path / "o.jsonl", tmp_path / "o"
+    command = ["run", str(bundle), CLIP, "--backend", "onnxruntime", "--threads", "1", *options]
+
+    assert main([*command, "--out", str(video), "--jsonl", str(lines)]) == 0
+    assert main([*command, "--out", f"{folder}/"]) == 0
+
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    expected = [(found.class_id, pytest.approx(found.box)) for found in tiny_expected((48, 64), family=family)]
+    assert [record["frame"] for record in records] == [0, 1, 2, 3]
+    assert [(entry["class_id"], entry["box"]) for entry in records[0]["instances"]] == expected
+    assert all(len(record["instances"]) for record in records)
+    with open_source(video) as source:
+        assert source.info.frame_count == 4
+    with open_source(CLIP) as source:
+        for frame in source:
+            assert not np.array_equal(read_picture(folder / f"{frame.index:06d}.png"), frame.pixels)
 
 
 def test_choice_of_backend_says_why(bundle, picture, capsys):
@@ -96,6 +118,40 @@ def test_folder_of_pictures_becomes_a_folder_of_the_same_names(bundle, tmp_path)
     assert main(["run", str(bundle), str(pictures), "--out", f"{tmp_path}/out/", "--backend", "onnxruntime"]) == 0
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b10.png", "b9.jpg"]
+
+
+def test_a_picture_of_another_shape_is_refused_and_leaves_older_results(tmp_path, picture, capsys):
+    """A bundle for frames of one shape says what it takes instead; no output is begun."""
+    bundle, lines = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="same_shape"), tmp_path / "out.jsonl"
+    lines.write_text("older\n")
+    before = sorted(tmp_path.rglob("*"))
+
+    assert main(["run", str(bundle), str(picture), "--jsonl", str(lines), "--out", f"{tmp_path}/o.png", "--backend", "onnxruntime"]) == 1
+
+    error = capsys.readouterr().err
+    for part in (
+        "edgeseg: error: frame 0 (picture.png) cannot be segmented: its 60x80 pixels",
+        "64x64",
+        "--frame 60x80",
+        "--fit letterbox",
+    ):
+        assert part in error
+    assert "Traceback" not in error
+    assert (sorted(tmp_path.rglob("*")), lines.read_text()) == (before, "older\n")
+
+
+def test_a_folder_stops_at_the_picture_of_another_shape(tmp_path, capsys):
+    """It is named; the outputs hold whole results of those before it, and nothing of it."""
+    bundle, pictures, lines = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="same_shape"), tmp_path / "pictures", tmp_path / "o.jsonl"
+    pictures.mkdir()
+    for name, hw in (("1.png", (20, 20)), ("2.png", (30, 30)), ("3.png", (30, 20)), ("4.png", (20, 20))):
+        opencv().imwrite(str(pictures / name), np.zeros((*hw, 3), np.uint8))
+
+    assert main(["run", str(bundle), str(pictures), "--out", f"{tmp_path}/out/", "--jsonl", str(lines), "--backend", "onnxruntime"]) == 1
+
+    assert "frame 2 (3.png) cannot be segmented: its 30x20 pixels" in capsys.readouterr().err
+    assert [json.loads(line)["image_size"] for line in lines.read_text().splitlines()] == [[20, 20], [30, 30]]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.png", "2.png"]
 
 
 def test_max_frames_ends_early(bundle, tmp_path):
