@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from export.nets.rcnn.boxes import ROI_WEIGHTS, RPN_WEIGHTS
-from export.training.rcnn_loss import ANCHORS_SAMPLED, ROIS_POSITIVE_MAX, ROIS_SAMPLED, SampledRois, box_head_loss, mask_loss, rpn_loss, sample_rois
+from export.training.rcnn_loss import (
+    ANCHORS_SAMPLED,
+    ROIS_POSITIVE_MAX,
+    ROIS_SAMPLED,
+    SampledRois,
+    box_head_loss,
+    mask_loss,
+    rpn_loss,
+    sample_rois,
+)
 from export.training.rcnn_targets import Truth, encode
 
 LEFT, RIGHT = [10.0, 10, 50, 50], [100.0, 10, 140, 90]
@@ -110,7 +119,12 @@ def test_a_slivers_rois_are_left_out() -> None:
 
 def _sampled(labels: list[int]) -> SampledRois:
     positives = sum(label > 0 for label in labels)
-    return SampledRois(torch.zeros(len(labels), 4), torch.tensor(labels, dtype=torch.int64), torch.zeros(positives, dtype=torch.int64), torch.ones(positives, 4))
+    return SampledRois(
+        torch.zeros(len(labels), 4),
+        torch.tensor(labels, dtype=torch.int64),
+        torch.zeros(positives, dtype=torch.int64),
+        torch.ones(positives, 4),
+    )
 
 
 def test_only_the_offsets_of_the_right_class_count() -> None:
@@ -147,7 +161,11 @@ def test_without_objects_gradients_are_finite() -> None:
     classes, shifts, masks = (torch.zeros(shape, requires_grad=True) for shape in ((2, 3), (2, 3, 4), (0, 28, 28)))
     rois = sample_rois(ANCHORS[:2], NONE)
 
-    losses = {**rpn_loss(logits, offsets, ANCHORS, [NONE]), **box_head_loss(classes, shifts, [rois]), "mask": mask_loss(masks, torch.zeros(0, 28, 28))}
+    losses = {
+        **rpn_loss(logits, offsets, ANCHORS, [NONE]),
+        **box_head_loss(classes, shifts, [rois]),
+        "mask": mask_loss(masks, torch.zeros(0, 28, 28)),
+    }
     sum(losses.values()).backward()
 
     assert all(value.isfinite() for value in losses.values())

@@ -126,17 +126,3 @@ def test_a_batch_without_objects_can_be_learnt_from(stage: RcnnStage) -> None:
 
     assert [losses[name].item() for name in ("proposal", "box", "mask")] == [0, 0, 0]
     assert all(p.grad is None or p.grad.isfinite().all() for p in stage.net.parameters())
-
-
-def test_three_pictures_are_learnt_by_heart(stage: RcnnStage) -> None:
-    """Every term falls well below where it began."""
-    example = _example(3)
-    optimiser = torch.optim.AdamW(stage.net.parameters(), lr=5e-3)
-    begin = {name: value.item() for name, value in stage.losses(example).items()}
-    for _ in range(60):
-        optimiser.zero_grad()
-        losses = stage.losses(example)
-        sum(losses.values()).backward()
-        optimiser.step()
-
-    assert {name: value.item() / begin[name] < 0.5 for name, value in losses.items()} == dict.fromkeys(begin, True)

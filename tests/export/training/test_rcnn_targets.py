@@ -53,7 +53,9 @@ def test_anchors_are_matched_as_by_loops() -> None:
         assert torch.equal(found.classes[owner[positive]], labels[positive])
 
 
-@pytest.mark.parametrize(("width", "anchor_label", "roi_label"), [(72, 3, 3), (68, NEITHER, 3), (52, NEITHER, 3), (48, NEITHER, 0), (28, 0, 0)])
+@pytest.mark.parametrize(
+    ("width", "anchor_label", "roi_label"), [(72, 3, 3), (68, NEITHER, 3), (52, NEITHER, 3), (48, NEITHER, 0), (28, 0, 0)]
+)
 def test_thresholds_of_anchors_and_of_rois(width: float, anchor_label: int, roi_label: int) -> None:
     """A part of an object's width is its IoU: 0.7 and 0.3 for anchors, one of which is better; 0.5 for RoIs."""
     found = truth([[0, 0, 100, 10]], [3])

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgeseg.errors import UsageError
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, LABELS
 from export.checkpoints import load_checkpoint
 from export.nets.config import BackboneSpec
 from export.recipes import RECIPES
+from export.recipes.base import Recipe
 from export.training import __main__ as training
 from export.training import data, loop
 from export.training.data import FIRST_SEED, SCENES_PER_ROUND, SLIVER, PictureSizes, SyntheticBatches, target_of
@@ -113,24 +115,47 @@ def test_targets_leave_hidden_objects_out_and_mark_slivers() -> None:
     np.testing.assert_allclose(target.masks[0], wanted)
 
 
-def _train(out: Path) -> None:
-    RECIPES["tiny"] = TINY
+TINY_RCNN = replace(
+    RECIPES["maskrcnn_demo"],
+    name="tiny_rcnn",
+    blocks=(1, 1, 1, 1),
+    base_width=8,
+    fpn_channels=8,
+    box_channels=8,
+    mask_channels=8,
+    shorter=90,
+    longer=160,
+)
+
+
+def _train(stage: str, tiny: Recipe, out: Path) -> None:
+    RECIPES[tiny.name] = tiny
     data.SCENES_PER_ROUND = 2
-    training.train(argparse.Namespace(stage="image", start=None, recipe="tiny", out=out, iterations=2, learning_rate=1e-2, seed=0))
+    training.train(argparse.Namespace(stage=stage, start=None, recipe=tiny.name, out=out, iterations=2, learning_rate=1e-2, seed=0))
 
 
-def test_two_iterations_give_a_checkpoint_that_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stage", "tiny"), [("image", TINY), ("rcnn", TINY_RCNN)])
+def test_two_iterations_give_a_checkpoint_that_loads(stage: str, tiny: Recipe, tmp_path: Path) -> None:
     """Finite weights under the names of the recipe, moved from where they began; nothing half written stays."""
     out = tmp_path / "tiny.pth"
     # In a process of its own: bfloat16 training crashed once behind all that other tests leave in theirs.
-    process = multiprocessing.get_context("spawn").Process(target=_train, args=(out,))
+    process = multiprocessing.get_context("spawn").Process(target=_train, args=(stage, tiny, out))
     process.start()
     process.join()
     assert process.exitcode == 0
 
-    net = load_checkpoint(out, TINY)
+    net = load_checkpoint(out, tiny)
     torch.manual_seed(0)
-    begin = TINY.build_net().state_dict()
+    begin = tiny.build_net().state_dict()
     moved = [name for name, value in net.state_dict().items() if value.is_floating_point() and not torch.equal(value, begin[name])]
+    assert all(value.isfinite().all() for value in net.state_dict().values())
     assert len(moved) > 0.9 * sum(value.is_floating_point() for value in begin.values())
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.pth"]
+
+
+@pytest.mark.parametrize(("stage", "recipe"), [("image", "maskrcnn_demo"), ("rcnn", "yolact_demo"), ("rcnn", "fasterrcnn_resnet50_fpn")])
+def test_a_net_of_another_kind_is_refused(stage: str, recipe: str, tmp_path: Path) -> None:
+    """With the stages that there are."""
+    wanted = argparse.Namespace(stage=stage, start=None, recipe=recipe, out=tmp_path / "x.pth", iterations=2, learning_rate=1e-2, seed=0)
+    with pytest.raises(UsageError, match=f"{recipe} has no stage {stage}"):
+        training.train(wanted)
