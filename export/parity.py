@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ def _views(picture: U8Array) -> tuple[U8Array, U8Array]:
 
 
 def _prepared(picture: U8Array, spec: InputSpec) -> AnyArray:
-    return spec.place((picture.shape[0], picture.shape[1])).apply(picture, spec.dtype)
+    """A picture of any shape as input: stretched, even where the bundle refuses frames of other shapes than its own."""
+    return replace(spec, fit="stretch").place((picture.shape[0], picture.shape[1])).apply(picture, spec.dtype)
 
 
 def check_pictures(folder: Path | None) -> FolderSource:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -62,16 +62,16 @@ def _fill(name: str, shape: tuple[int, ...], classes: int, seed: int) -> AnyArra
         return np.zeros(shape, np.int64)
     size = math.prod(shape)
     if name.endswith("running_mean"):
-        values = 0.1 * _normal(name, size, seed)
+        values = 0.1 * normal(name, size, seed)
     elif name.endswith("running_var"):
-        values = _uniform(name, size, 0.5, 1.5, seed)
+        values = uniform(name, size, 0.5, 1.5, seed)
     elif name.endswith(".bias"):
         values = _bias(name, size, classes, seed)
     elif len(shape) == 1:
-        values = _uniform(name, size, 0.8, 1.2, seed) * _first(_NORM_GAINS, name, 1.0)
+        values = uniform(name, size, 0.8, 1.2, seed) * first(_NORM_GAINS, name, 1.0)
     else:
-        gain = _first(_CONV_GAINS, name, math.sqrt(2.0))
-        values = _normal(name, size, seed) * (gain / math.sqrt(float(math.prod(shape[1:]))))
+        gain = first(_CONV_GAINS, name, math.sqrt(2.0))
+        values = normal(name, size, seed) * (gain / math.sqrt(float(math.prod(shape[1:]))))
         if name.endswith("conf_layer.weight"):
             # Features are never negative: without this each filter would act as one constant per class.
             kernels = values.reshape(shape)
@@ -80,7 +80,7 @@ def _fill(name: str, shape: tuple[int, ...], classes: int, seed: int) -> AnyArra
 
 
 def _bias(name: str, size: int, classes: int, seed: int) -> F64Array:
-    values = 0.05 * _normal(name, size, seed)
+    values = 0.05 * normal(name, size, seed)
     if re.search(r"flow_net\.pred\d\.scale\.bias$", name):
         values += 1.0
     elif name.endswith("conv_offset_mask.bias"):
@@ -97,14 +97,17 @@ def _words(name: str, size: int, seed: int) -> AnyArray:
     return np.asarray(np.random.Philox(key=key).random_raw(size))
 
 
-def _uniform(name: str, size: int, low: float, high: float, seed: int) -> F64Array:
+def uniform(name: str, size: int, low: float, high: float, seed: int = 0) -> F64Array:
+    """float64 (size,) between two limits."""
     return low + (high - low) * ((_words(name, size, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def _normal(name: str, size: int, seed: int) -> F64Array:
+def normal(name: str, size: int, seed: int = 0) -> F64Array:
+    """float64 (size,) with mean 0 and deviation 1, nearly normal."""
     fields = _words(name, size, seed).astype("<u8").view("<u2").reshape(-1, 4)
     return (fields.astype(np.float64).sum(axis=1) - _SUM_MEAN) / _SUM_STD
 
 
-def _first(rules: Sequence[tuple[str, float]], name: str, default: float) -> float:
+def first(rules: Iterable[tuple[str, float]], name: str, default: float) -> float:
+    """The value of the first pattern that is found in a name."""
     return next((value for pattern, value in rules if re.search(pattern, name)), default)

@@ -67,7 +67,7 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
     @functools.cache
     def trace(variant: str) -> Traced:
         recipe, options, name = VARIANTS[variant]
-        spec = InputSpec(recipe.input_hw, options.input_dtype)
+        spec = recipe.input_spec(options)
         modules = recipe.graphs(filled(recipe), options)
         folder = tmp_path_factory.mktemp(variant)
         graphs = graphs_to_onnx(modules, spec, folder, "fp32")

@@ -53,13 +53,17 @@ def test_the_graph_computes_what_the_net_computes(tiny_graph: Trace, variant: st
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_graph_is_standard_and_static(tiny_graph: Trace, variant: str) -> None:
-    """One opset of the standard domain, no function, no sub-graph, no external data, no notes on sources, and every shape a number."""
+    """One opset of the standard domain, no function, no sub-graph, no external data, no notes on sources, and every shape a number.
+
+    Sub-graphs are what Loop and If are made of; NonZero and Scatter would be data-dependent or unknown to TensorRT.
+    """
     traced = tiny_graph(variant)
     model = onnx.load(traced.file)
     onnx.checker.check_model(model, full_check=True)
 
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
     assert {node.domain for node in model.graph.node} == {""}
+    assert not any(node.op_type.startswith(("NonZero", "Scatter")) for node in model.graph.node)
     assert not model.functions
     assert not any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute)
     assert sorted(path.stem for path in traced.file.parent.iterdir()) == sorted(traced.modules)
@@ -98,6 +102,24 @@ def test_the_options_and_the_net_decide_inputs_and_outputs(tiny_graph: Trace) ->
     ]
     assert str(specs["cross_class"].outputs[0]) == "boxes: float32 [200, 4]"
     assert str(specs["plus"].outputs[-1]) == "mask_iou: float32 [100]"
+    assert str(specs["rcnn"].inputs[0]) == "image: float32 [1, 90, 130, 3]"
+    assert [str(spec) for spec in specs["rcnn_v2"].outputs] == [
+        "boxes: float32 [20, 4]",
+        "scores: float32 [20]",
+        "classes: int64 [20]",
+        "masks: float32 [20, 28, 28]",
+    ]
+    assert [spec.name for spec in specs["faster"].outputs] == ["boxes", "scores", "classes"]
+    assert specs["rcnn"] == specs["rcnn_tensorrt"]
+
+
+def test_the_target_decides_the_operators(tiny_graph: Trace) -> None:
+    """RoiAlign and NonMaxSuppression for CPUs; for TensorRT, which builds neither here, what does the same."""
+    operators = {name: {node.op_type for node in onnx.load(tiny_graph(name).file).graph.node} for name in ("rcnn", "rcnn_tensorrt")}
+
+    assert {"RoiAlign", "NonMaxSuppression"} < operators["rcnn"]
+    assert not {"RoiAlign", "NonMaxSuppression"} & operators["rcnn_tensorrt"]
+    assert "GridSample" in operators["rcnn_tensorrt"] - operators["rcnn"]
 
 
 def test_the_graph_for_warped_frames_takes_what_key_frames_carry(tiny_graph: Trace) -> None:

@@ -1,4 +1,4 @@
-"""YOLACTs small enough to be traced in seconds, with everything that the official ones have."""
+"""Nets small enough to be traced in seconds, with everything that the official ones have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from torch import nn
 from edgeseg.families.base import KEY, WARP
 from edgeseg.types import Label
 from export.nets.config import BackboneSpec, FlowSpec
+from export.nets.rcnn.config import DETECTRON2
 from export.recipes.base import ExportOptions
+from export.recipes.maskrcnn import RcnnRecipe
 from export.recipes.yolact import YolactRecipe
+from tests.fill_rcnn import BACKGROUND, fill_rcnn
 from tests.fill_weights import fill_state_dict
 
 TINY = YolactRecipe(
@@ -42,6 +45,23 @@ TINY_PLUS = YolactRecipe(
 """Deformable convolutions and the MaskIoU net, which needs 249 pixels."""
 TINY_VIDEO = replace(TINY, name="tiny_video", flow=FlowSpec(encode_channels=8))
 TINY_VIDEO_MINIMAL = replace(TINY, name="tiny_video_minimal", flow=FlowSpec(encode_channels=8, spa=False))
+TINY_RCNN = RcnnRecipe(
+    "tiny_rcnn",
+    TINY.labels,
+    blocks=(1, 1, 1, 1),
+    base_width=8,
+    norm_eps=0.0,
+    fpn_channels=16,
+    box_channels=32,
+    mask_channels=16,
+    frame_hw=(90, 130),
+    shorter=90,
+    longer=130,
+)
+"""Neither side is a multiple of 32, and P6's stride is not 64."""
+TINY_RCNN_V2 = replace(TINY_RCNN, name="tiny_rcnn_v2", norm_eps=1e-5, normed_heads=True)
+TINY_FASTER = replace(TINY_RCNN, name="tiny_faster", masks=False)
+TINY_RCNN_D2 = replace(TINY_RCNN, name="tiny_rcnn_d2", norm_eps=1e-5, flavour=DETECTRON2)
 VARIANTS = {
     "plain": (TINY, ExportOptions(), KEY),
     "float32": (TINY, ExportOptions(input_dtype="float32"), KEY),
@@ -50,21 +70,35 @@ VARIANTS = {
     "video": (TINY_VIDEO, ExportOptions(), KEY),
     "warp": (TINY_VIDEO, ExportOptions(input_dtype="float32"), WARP),
     "warp_minimal": (TINY_VIDEO_MINIMAL, ExportOptions(), WARP),
+    "rcnn": (TINY_RCNN, ExportOptions(input_dtype="float32", target="cpu"), KEY),
+    "rcnn_v2": (TINY_RCNN_V2, ExportOptions(proposals=40, detections=20, target="cpu"), KEY),
+    "rcnn_d2": (TINY_RCNN_D2, ExportOptions(target="cpu"), KEY),
+    "faster": (TINY_FASTER, ExportOptions(target="cpu"), KEY),
+    "rcnn_tensorrt": (TINY_RCNN, ExportOptions(input_dtype="float32", target="tensorrt"), KEY),
+    "rcnn_v2_tensorrt": (TINY_RCNN_V2, ExportOptions(proposals=40, detections=20, target="tensorrt"), KEY),
+    "rcnn_d2_tensorrt": (TINY_RCNN_D2, ExportOptions(target="tensorrt"), KEY),
+    "faster_tensorrt": (TINY_FASTER, ExportOptions(target="tensorrt"), KEY),
 }
 """Recipes with the options to export them by, and which of their graphs is meant."""
 
 
-def filled(recipe: YolactRecipe) -> nn.Module:
+def filled(recipe: YolactRecipe | RcnnRecipe) -> nn.Module:
     """The evaluation-mode net with reproducible weights that give a few dozen detections."""
     net = recipe.build_net()
-    state = fill_state_dict({name: tuple(value.shape) for name, value in net.state_dict().items()})
-    # The official background bias would silence a net of so few channels.
-    state["prediction_layers.0.conf_layer.bias"].view(-1, recipe.num_classes)[:, 0] -= 1
+    shapes = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    if isinstance(recipe, RcnnRecipe):
+        state = fill_rcnn(shapes, {BACKGROUND: 6.3, r"cls_score\.weight$": 12.0})
+        if recipe.flavour.normalisation == "bgr_mean":
+            state["backbone.body.conv1.weight"] /= 57
+    else:
+        state = fill_state_dict(shapes)
+        # The official background bias would silence a net of so few channels.
+        state["prediction_layers.0.conf_layer.bias"].view(-1, recipe.num_classes)[:, 0] -= 1
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
 
-def tiny_weights(folder: Path, recipe: YolactRecipe = TINY) -> Path:
+def tiny_weights(folder: Path, recipe: YolactRecipe | RcnnRecipe = TINY) -> Path:
     """A weights file of the net."""
     file = folder / "tiny.pth"
     torch.save(filled(recipe).state_dict(), file)

@@ -65,7 +65,7 @@ def candidate_select(boxes: Tensor, ranks: Tensor, iou: float, count: int) -> Se
     same = (group[:, None] == group[None]).to(boxes.dtype)
     keep = _fixed_point(_suppresses(boxes.flatten(0, 1)[index], iou) * same * alive[:, None], _ROUNDS)
     found = _best(torch.where(keep * alive > 0, best, DROPPED), count)
-    return Selected(found.ranks, index[found.index])
+    return Selected(found.ranks, torch.where(found.ranks > DROPPED, index[found.index], 0))
 
 
 def _suppresses(boxes: Tensor, iou: float) -> Tensor:

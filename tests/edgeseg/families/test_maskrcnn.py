@@ -12,7 +12,7 @@ from edgeseg.families.maskrcnn import BOXES, CLASSES, MASKS, SCORES, FasterRcnnF
 from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMasks
 from edgeseg.types import Instances
-from tests.fill_weights import _normal
+from tests.fill_weights import normal
 
 FIT = Fit.same_shape((90, 160), (45, 80))
 
@@ -25,7 +25,7 @@ def golden(checkout) -> dict[str, np.ndarray]:
 
 
 def _golden_masks(golden: dict[str, np.ndarray]) -> SoftMasks:
-    logits = (2 * _normal("paste.m", 14 * 28 * 28, 0)).astype(np.float32).reshape(14, 28, 28)
+    logits = (2 * normal("paste.m", 14 * 28 * 28)).astype(np.float32).reshape(14, 28, 28)
     image_hw = tuple(golden["hw"].tolist())
     values = 1 / (1 + np.exp(-logits))
     return SoftMasks(tuple(soft_mask(value, box, image_hw) for value, box in zip(values, golden["boxes"], strict=True)), image_hw)
