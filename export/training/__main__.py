@@ -60,15 +60,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--stage", choices=PLANS, default=IMAGE, help="image model, its flow net, its video branch, or a Mask R-CNN (default: image)"
-    )
+    parser.add_argument("--stage", choices=PLANS, default=IMAGE, help="image model, its flow net or video branch; or rcnn (default: image)")
     parser.add_argument("--from", dest="start", type=Path, help="weights that the stage before wrote, .pth; image and rcnn need none")
     parser.add_argument("--recipe", help="configuration to train (default: the demo's)")
     parser.add_argument("--out", type=Path, required=True, help=f"checkpoint to write, .pth; rewritten every {SAVE_EVERY} iterations")
-    parser.add_argument(
-        "--iterations", type=int, help="batches to learn from, of 16 pictures or pairs, of 8 pictures for rcnn (default: the demo's)"
-    )
+    parser.add_argument("--iterations", type=int, help="batches to learn from, of 16 pictures or pairs; 8 for rcnn (default: the demo's)")
     parser.add_argument("--learning-rate", type=float, help="peak of the cosine schedule (default: the demo's)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and frame choice (default: %(default)s)")
     train(parser.parse_args())
@@ -87,7 +83,7 @@ def train(args: argparse.Namespace) -> None:
     config = recipe(args.recipe or plan.recipe)
     if args.stage not in _stages_of(config):
         raise UsageError(
-            f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs flow and video, Mask R-CNNs rcnn"
+            f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs flow and video, Mask R-CNN rcnn"
         )
     if (args.start is None) != (args.stage in FROM_NOTHING):
         raise UsageError("give the weights of the stage before with --from to the stages flow and video, and to them only")
