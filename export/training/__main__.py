@@ -6,7 +6,7 @@ python -m export.training --stage video --from flow.pth --out demo.pth
 
 A small Mask R-CNN has one stage.
 
-python -m export.training --stage rcnn --out maskrcnn.pth
+python -m export.training --stage rcnn --out mask.pth
 
 The result is a function of the seed, the number of iterations and the weights it starts from, up to the order of floating point sums.
 """

@@ -30,7 +30,6 @@ PROPOSAL_SIDE_MIN = 1.0
 SCENES_HW: tuple[SizeHW, ...] = ((360, 640), (288, 512))
 """Of the one shape of frames that the bundle is made for."""
 PARTS_PER_BATCH = 2
-MASK_WEIGHT = 1.0
 
 
 class RcnnStage:
@@ -64,7 +63,7 @@ class RcnnStage:
         losses = rpn_loss(logits, offsets, torch.cat(self._anchors), truths)
         proposals = propose(proposed, self._anchors, self._input_hw)
         sampled = [sample_rois(rois, truth) for rois, truth in zip(proposals, truths, strict=True)]
-        return {**losses, **self._box_losses(levels[:-1], sampled), "mask": MASK_WEIGHT * self._mask_loss(levels[:-1], sampled, targets)}
+        return {**losses, **self._box_losses(levels[:-1], sampled), "mask": self._mask_loss(levels[:-1], sampled, targets)}
 
     def _box_losses(self, levels: Sequence[Tensor], sampled: Sequence[SampledRois]) -> dict[str, Tensor]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
