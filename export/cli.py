@@ -120,8 +120,9 @@ def parity_text(graph: str, parity: Mapping[str, Any]) -> str:
     """What the comparison of graph and network showed, and what it could not show."""
     pictures = f"{parity['pictures']} {'pictures' if graph == KEY else 'pairs of pictures'}"
     if not parity["instances"]:
+        compared = "same dense outputs as the network on" if parity["dense_error"] else "compared with the network on"
         return (
-            f"graph {graph}: same dense outputs as the network on {pictures}, but neither found anything there: boxes, "
+            f"graph {graph}: {compared} {pictures}, but neither found anything there: boxes, "
             "scores and classes are unproven. Give pictures of what the network knows with --pictures DIR."
         )
     return (

@@ -43,15 +43,15 @@ class Match:
         )
 
 
-def match(golden: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Match:
+def match(golden: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]], box_px: float = BOX_TOLERANCE_PX) -> Match:
     """Pair every entry of a golden's ``final`` with at most one record of `Result.to_json` that is the same within the tolerances.
 
-    Where a golden has mask scores (YOLACT++), they must agree as well.
+    Where a golden has mask scores (YOLACT++), they must agree as well. ``box_px`` is the largest difference of a box's edge.
     """
     result = Match(len(golden), len(records))
     free = list(range(len(records)))
     for wanted in golden:
-        alike = [k for k in free if _alike(wanted, records[k])]
+        alike = [k for k in free if _alike(wanted, records[k], box_px)]
         ious = {k: mask_iou(wanted["rle"], records[k]["mask"]) for k in alike}
         best = max(ious, key=lambda k: ious[k], default=None)
         if best is None or ious[best] < MASK_IOU_MIN:
@@ -72,11 +72,11 @@ def mask_iou(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     return float(coco_mask.iou(codes[:1], codes[1:], [0])[0, 0])
 
 
-def _alike(wanted: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+def _alike(wanted: Mapping[str, Any], record: Mapping[str, Any], box_px: float) -> bool:
     return (
         record["class_id"] == wanted["class"]
         and _score_error(wanted, record) <= SCORE_TOLERANCE
-        and _box_error(wanted, record) <= BOX_TOLERANCE_PX
+        and _box_error(wanted, record) <= box_px
         and ("mask_score" in record) == ("mask_score" in wanted)
     )
 

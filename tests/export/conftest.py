@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from edgeseg.bundle import Graph, InputSpec
+from edgeseg.cli import main
 from edgeseg.types import AnyArray, U8Array
 from export.parity import feeds_for
 from export.recipes import RECIPES
@@ -18,6 +19,7 @@ from export.recipes.base import ExportOptions, GraphModule
 from export.run import Job, export_bundle
 from export.to_onnx import graphs_to_onnx
 from tests.export.nets.facts import manifest
+from tests.export.nets.rcnn.facts import filled_weights, golden, old_names
 from tests.export.tiny import VARIANTS, filled
 from tests.fill_weights import fill_state_dict
 
@@ -38,12 +40,32 @@ def official_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
     return export
 
 
+@pytest.fixture(scope="session")
+def rcnn_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Model, case of tests/data/maskrcnn and target -> bundle that the command made of a weights file like torchvision's."""
+
+    @functools.cache
+    def export(name: str, case: str, target: str = "cpu") -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        weights = filled_weights(name)
+        torch.save(weights if name.endswith("_v2") else old_names(weights, name), folder / "weights.pth")
+        wanted = golden(name.replace("fasterrcnn", "maskrcnn"), case)
+        frame, size = "x".join(map(str, wanted["orig_hw"])), f"{wanted['min_size']},{wanted['max_size']}"
+        options = ["--frame", frame, "--size", size, "--input-dtype", "float32", "--target", target]
+        assert main(["export", name, "--weights", str(folder / "weights.pth"), "--out", str(folder / "bundle"), *options]) == 0
+        (folder / "weights.pth").unlink()
+        return folder / "bundle"
+
+    return export
+
+
 @dataclass(frozen=True)
 class Traced:
     """A tiny net, one of its graph files and what the exporter says of it."""
 
     name: str
     """Of the graph."""
+    family: str
     modules: dict[str, GraphModule]
     """All that the net is exported as."""
     graph: Graph
@@ -71,6 +93,6 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
         modules = recipe.graphs(filled(recipe), options)
         folder = tmp_path_factory.mktemp(variant)
         graphs = graphs_to_onnx(modules, spec, folder, "fp32")
-        return Traced(name, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
+        return Traced(name, recipe.family, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
 
     return trace

@@ -20,6 +20,7 @@ from export.cli import parity_text
 from export.recipes import RECIPES
 
 DEMO = RECIPES["yolact_demo"]
+RCNN = ["maskrcnn_resnet50_fpn", "--weights", "w.pth", "--out", "o"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,22 @@ def test_list_prints_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         (["yolact_resnet5", "--weights", "w.pth", "--out", "o"], "there is no recipe 'yolact_resnet5'; did you mean yolact_resnet50"),
         (["detr", "--weights", "w.pth", "--out", "o"], "there is no recipe 'detr'; `edgeseg export --list` prints all recipes"),
         (["yolact_base", "--weights", "w.pth", "--out", "o", "--size", "10"], "an input size of 10 is too small"),
-        (["yolact_base", "--weights", "w.pth", "--out", "o", "--size", "ten"], "invalid int value: 'ten'"),
+        (["yolact_base", "--weights", "w.pth", "--out", "o", "--size", "ten"], "'ten' is not a number of pixels, nor two with a comma"),
+        (["yolact_base", "--weights", "w.pth", "--out", "o", "--size", "550,700"], "yolact_base has a square input; give one number"),
+        (["yolact_base", "--weights", "w.pth", "--out", "o", "--frame", "720x1280"], "does not take --frame; of the options that change"),
+        (["yolact_base", "--weights", "w.pth", "--out", "o", "--target", "cpu"], "does not take --target"),
+        (
+            [*RCNN, "--cross-class-nms"],
+            "does not take --cross-class-nms; of the options that change a graph it takes --size, --frame, --proposals",
+        ),
+        ([*RCNN, "--frame", "720"], "'720' is not a shape such as 720x1280, height first"),
+        ([*RCNN, "--frame", "0x1280"], "frames of 0x1280 at a size of 800,1333: all must lie in 1..16384"),
+        ([*RCNN, "--frame", "1x5000"], "frames of 1x5000 at a size of 800,1333 would have no pixel left on one side"),
+        ([*RCNN, "--size", "800,600"], "and the smaller size comes first"),
+        ([*RCNN, "--proposals", "0"], "--proposals 0 is outside 1..1000"),
+        ([*RCNN, "--detections", "1001"], "--detections 1001 is outside 1..1000"),
+        ([*RCNN, "--fit", "stretch"], "invalid choice: 'stretch'"),
+        ([*RCNN, "--target", "cuda"], "invalid choice: 'cuda'"),
         (["yolact_base", "--weights", "w.pth", "--out", "o", "--input-dtype", "float16"], "invalid choice: 'float16'"),
         (["yolact_plus_base", "--weights", "w.pth", "--out", "o", "--size", "200"], "use 249 or more"),
         (["yolact_base", "--weights", "w.pth", "--out", "o", "--labels", "no.txt"], "no.txt cannot be read as a list of class names"),
@@ -259,8 +275,10 @@ def test_a_comparison_says_what_it_was_made_on() -> None:
 
 
 def test_a_comparison_without_instances_says_what_it_does_not_prove() -> None:
-    """A network that finds nothing on the pictures has proved its dense outputs only."""
-    text = parity_text("key", {"pictures": 2, "instances": 0})
+    """A network that finds nothing on the pictures has proved its dense outputs only, where it has any."""
+    text = parity_text("key", {"pictures": 2, "instances": 0, "dense_error": {"prototypes": 1e-6}})
 
+    assert "same dense outputs as the network on 2 pictures" in text
+    assert "same" not in parity_text("key", {"pictures": 2, "instances": 0, "dense_error": {}})
     assert "unproven" in text
     assert "--pictures" in text

@@ -89,3 +89,21 @@ def test_official_configurations_build(tensorrt: Any, official_bundle: Callable[
 
     for name, graph in bundle.graphs.items():
         _require_built(tensorrt, bundle.file(name, "fp32"), graph)
+
+
+@pytest.mark.parametrize("capability", ["SM80", "SM86", "SM89", "SM120"])
+def test_a_small_mask_rcnn_builds_for_every_gpu(tensorrt: Any, tiny_graph: Callable[[str], Traced], capability: str) -> None:
+    """Of each generation that TensorRT-RTX names, with the operators of ``--target tensorrt``."""
+    traced = tiny_graph("rcnn_tensorrt")
+
+    _require_built(tensorrt, traced.file, traced.graph, capability)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["SM80", "SM86", "SM89", "SM120"])
+@pytest.mark.parametrize("config", ["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"])
+def test_official_mask_rcnns_build(tensorrt: Any, rcnn_bundle: Callable[..., Path], config: str, capability: str) -> None:
+    """At full size, with 1000 proposals and 100 detections."""
+    bundle = read_bundle(rcnn_bundle(config, "astronaut_480", "tensorrt"))
+
+    _require_built(tensorrt, bundle.file("key", "fp32"), bundle.graphs["key"], capability)

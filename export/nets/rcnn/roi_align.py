@@ -20,8 +20,9 @@ from .config import BOX_CELLS, MASK_CELLS, STRIDES, Flavour, RcnnConfig
 _BUDGETS = {BOX_CELLS: 24, MASK_CELLS: 16}
 """Samples of an output cell at most in the static form of the adaptive rule: half as many again as a RoI of 28 x 28 feature cells
 has, the largest square on P2 to P4, and more where few RoIs make them cheap."""
-FAR_AWAY = -1e5
-"""Where the RoIs of other levels are moved to: all samples there are outside the map, hence exactly 0."""
+FAR_AWAY = (-1e5, -1e5, -1e5 + 64, -1e5 + 64)
+"""Where the RoIs of other levels are moved to: all samples there are outside the map, hence exactly 0. It has an area, because OpenVINO
+divides by the number of samples, which the adaptive rule takes from it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def exact_align(features: Tensor, boxes: Tensor, scale: float, sampling: RoiSamp
     found = features.new_zeros(len(boxes), features.shape[1], sampling.cells, sampling.cells)
     corners = _in_cells(boxes, scale, sampling)
     columns, rows = _wanted(corners, sampling)
-    counts = (columns * rows).masked_fill(boxes[:, 2] <= FAR_AWAY, 0)
+    counts = (columns * rows).masked_fill(boxes[:, 2] <= FAR_AWAY[2], 0)
     for count in counts[counts > 0].unique().tolist():
         chosen = (counts == count).nonzero()[:, 0]
         found[chosen] = _sampled(features, corners[chosen], sampling, _Samples(columns[chosen], rows[chosen], int(count)))
@@ -158,8 +159,12 @@ class RoiPooler:
     def __call__(self, levels: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """P2 to P5 of one picture, each (1, C, h, w), and boxes (R, 4) in pixels of the resized picture -> (R, C, cells, cells)."""
         level = roi_levels(boxes, self.thresholds)
+        if self.sampling.aligned:
+            # Without area they are 0 on every level.
+            level = torch.where(torch.minimum(*sides(boxes)) > 0, level, -1)
+        away = boxes.new_tensor(FAR_AWAY)
         parts = [
-            self.align(features, torch.where((level == k)[:, None], boxes, FAR_AWAY), 1 / stride, self.sampling)
+            self.align(features, torch.where((level == k)[:, None], boxes, away), 1 / stride, self.sampling)
             for k, (features, stride) in enumerate(zip(levels, STRIDES, strict=True))
         ]
         return torch.stack(parts).sum(dim=0)

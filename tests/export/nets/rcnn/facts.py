@@ -62,6 +62,18 @@ def filled_weights(name: str) -> dict[str, Tensor]:
     return fill_rcnn(manifest(name), OVERRIDES[name])
 
 
+def old_names(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights of a first-generation model as its published file names them: both lists are in one order."""
+    return dict(zip(manifest(f"{name}__old_names"), weights.values(), strict=True))
+
+
+def final(name: str, case: str) -> list[dict[str, Any]]:
+    """A golden's detections as `tests.goldens.match` takes them."""
+    found = golden(name, case)
+    columns = (found[column] for column in ("labels", "scores", "boxes", "mask_rle_gt_0.5"))
+    return [{"class": label - 1, "score": score, "box": box, "rle": rle} for label, score, box, rle in zip(*columns, strict=True)]
+
+
 def filled_net(name: str) -> Rcnn:
     """The evaluation-mode net of an official recipe with the weights of the goldens."""
     with torch.device("meta"):

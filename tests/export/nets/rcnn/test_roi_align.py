@@ -152,10 +152,19 @@ def test_features_can_be_trained_through_rois() -> None:
     assert touched.max(dim=0).values.tolist() == [23, 20]
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("flavour", "empty"), [(TORCHVISION, False), (DETECTRON2, True)])
+def test_only_detectron2_takes_nothing_from_a_roi_without_area(levels: list[Tensor], flavour: object, empty: bool, form: str) -> None:
+    """torchvision gives it one feature cell."""
+    found = RoiPooler(replace(PARTS, flavour=flavour), BOX_CELLS, FORMS[form])(levels, torch.tensor([[40.0, 50.0, 40.0, 90.0]]))
+
+    assert (not found.any()) == empty
+
+
 @pytest.mark.parametrize("align", [grid_align, exact_align])
 def test_rois_of_other_levels_add_nothing(align: Callable[..., Tensor]) -> None:
     """Moved far away, they give exact zeros under both rules."""
     for flavour in (TORCHVISION, DETECTRON2):
-        far = torch.full((2, 4), roi_align.FAR_AWAY)
+        far = torch.tensor([roi_align.FAR_AWAY, roi_align.FAR_AWAY])
         found = align(torch.ones(1, 2, 8, 8), far, 0.25, RoiSampling.of(flavour, BOX_CELLS))
         assert not found.any()
