@@ -36,7 +36,10 @@ NOT_RUN = {
     "python -m export.training --stage flow --from image.pth --out flow.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage video --from flow.pth --out demo.pth": "Each takes ten minutes to an hour",
     "edgeseg export yolact_demo_video --weights demo.pth --out edgeseg/data/demo": "needs the weights that training wrote",
+    "python -m export.training --stage rcnn --out mask.pth": "half an hour of one CPU core",
+    "edgeseg export maskrcnn_demo --weights mask.pth --proposals 100 --detections 30 --out tests/data/maskrcnn/demo": "needs the weights",
     "python -m benchmarks.demo_accuracy": "takes a minute",
+    "python -m benchmarks.demo_accuracy --bundle tests/data/maskrcnn/demo": "takes a minute",
     "python -m benchmarks.video_accuracy --out benchmarks/results/video_accuracy.json": "the second half an hour",
     "python -m benchmarks.plot_video benchmarks/results/video_accuracy.json docs/video_accuracy.png": "the second half an hour",
 }

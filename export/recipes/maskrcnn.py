@@ -11,6 +11,7 @@ from edgeseg.bundle import InputSpec
 from edgeseg.errors import UsageError
 from edgeseg.families import maskrcnn as family
 from edgeseg.families.base import KEY
+from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 from edgeseg.types import SizeHW
 
 from ..nets.rcnn.config import RcnnConfig
@@ -139,10 +140,26 @@ class RcnnRecipe(RcnnConfig):
 
 _V1 = RcnnRecipe("maskrcnn_resnet50_fpn", COCO_WITH_GAPS, blocks=(3, 4, 6, 3), norm_eps=0.0)
 _V2 = replace(_V1, name="maskrcnn_resnet50_fpn_v2", norm_eps=1e-5, normed_heads=True)
+_DEMO = RcnnRecipe(
+    "maskrcnn_demo",
+    tuple(label for label in SYNTHETIC_LABELS if label.is_thing),
+    blocks=(2, 2, 2, 1),
+    base_width=16,
+    fpn_channels=48,
+    box_channels=64,
+    mask_channels=40,
+    anchor_sides=(20.0, 34.0, 56.0, 92.0, 150.0),
+    level_side=112.0,
+    frame_hw=(360, 640),
+    shorter=180,
+    longer=320,
+)
+"""A small net that knows synthetic scenes; trained by ``python -m export.training --stage rcnn``."""
 
 CONFIGS: tuple[RcnnRecipe, ...] = (
     _V1,
     _V2,
     replace(_V1, name="fasterrcnn_resnet50_fpn", masks=False),
     replace(_V2, name="fasterrcnn_resnet50_fpn_v2", masks=False),
+    _DEMO,
 )

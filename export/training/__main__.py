@@ -4,6 +4,10 @@ python -m export.training --out image.pth
 python -m export.training --stage flow --from image.pth --out flow.pth
 python -m export.training --stage video --from flow.pth --out demo.pth
 
+A small Mask R-CNN has one stage.
+
+python -m export.training --stage rcnn --out mask.pth
+
 The result is a function of the seed, the number of iterations and the weights it starts from, up to the order of floating point sums.
 """
 
@@ -20,14 +24,19 @@ from edgeseg.errors import UsageError
 
 from ..checkpoints import load_checkpoint
 from ..nets.flow import YolactVideo
+from ..nets.rcnn.net import Rcnn
 from ..nets.yolact import Yolact
 from ..recipes import recipe
+from ..recipes.base import Recipe
+from ..recipes.maskrcnn import RcnnRecipe
 from ..recipes.yolact import YolactRecipe
 from .branch import begin_branch
 from .loop import SAVE_EVERY, Settings, Stage, run
+from .rcnn_stage import RcnnStage
 from .stages import FlowStage, ImageStage, VideoStage
 
-IMAGE, FLOW, VIDEO = "image", "flow", "video"
+IMAGE, FLOW, VIDEO, RCNN = "image", "flow", "video", "rcnn"
+FROM_NOTHING = (IMAGE, RCNN)
 
 
 class _Plan(NamedTuple):
@@ -42,6 +51,7 @@ PLANS = {
     IMAGE: _Plan("yolact_demo", 4000, 2e-3),
     FLOW: _Plan("yolact_demo_video", 5000, 2e-3),
     VIDEO: _Plan("yolact_demo_video", 2200, 1e-3),
+    RCNN: _Plan("maskrcnn_demo", 2400, 1.5e-3),
 }
 
 
@@ -50,11 +60,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--stage", choices=PLANS, default=IMAGE, help="image model, its flow net, or its video branch (default: image)")
-    parser.add_argument("--from", dest="start", type=Path, help="weights that the stage before wrote, .pth; the image stage needs none")
+    parser.add_argument("--stage", choices=PLANS, default=IMAGE, help="image model, its flow net or video branch; or rcnn (default: image)")
+    parser.add_argument("--from", dest="start", type=Path, help="weights that the stage before wrote, .pth; image and rcnn need none")
     parser.add_argument("--recipe", help="configuration to train (default: the demo's)")
     parser.add_argument("--out", type=Path, required=True, help=f"checkpoint to write, .pth; rewritten every {SAVE_EVERY} iterations")
-    parser.add_argument("--iterations", type=int, help="batches of 16 pictures or pairs to learn from (default: the demo's)")
+    parser.add_argument("--iterations", type=int, help="batches to learn from, of 16 pictures or pairs; 8 for rcnn (default: the demo's)")
     parser.add_argument("--learning-rate", type=float, help="peak of the cosine schedule (default: the demo's)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and frame choice (default: %(default)s)")
     train(parser.parse_args())
@@ -71,15 +81,28 @@ def train(args: argparse.Namespace) -> None:
     plan = PLANS[args.stage]
     torch.manual_seed(args.seed)
     config = recipe(args.recipe or plan.recipe)
-    if not isinstance(config, YolactRecipe) or (config.flow is None) != (args.stage == IMAGE):
-        raise UsageError(f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs have flow and video")
-    if (args.start is None) != (args.stage == IMAGE):
+    if args.stage not in _stages_of(config):
+        raise UsageError(
+            f"{config.name} has no stage {args.stage}: image YOLACTs have image, video YOLACTs flow and video, Mask R-CNN rcnn"
+        )
+    if (args.start is None) != (args.stage in FROM_NOTHING):
         raise UsageError("give the weights of the stage before with --from to the stages flow and video, and to them only")
     settings = Settings(args.out, args.iterations or plan.iterations, args.learning_rate or plan.learning_rate, args.seed)
     run(_begin(args.stage, config, args.start, args.seed), settings)
 
 
-def _begin(stage: str, config: YolactRecipe, start: Path, seed: int) -> Stage:
+def _stages_of(config: Recipe) -> tuple[str, ...]:
+    if isinstance(config, RcnnRecipe):
+        return (RCNN,) if config.masks else ()
+    if isinstance(config, YolactRecipe):
+        return (IMAGE,) if config.flow is None else (FLOW, VIDEO)
+    return ()
+
+
+def _begin(stage: str, config: Recipe, start: Path, seed: int) -> Stage:
+    if isinstance(config, RcnnRecipe):
+        return RcnnStage(Rcnn(config), config.input_hw)
+    config = cast("YolactRecipe", config)
     if stage == IMAGE:
         return ImageStage(Yolact(config), config)
     if stage == FLOW:

@@ -68,9 +68,9 @@ class FramePairs(Dataset[PairBatch]):
         for scene in scenes_of_batch(i):
             index = int(chance.integers(GAP_MAX, FRAME_COUNT - GAP_MAX))
             key = index + int(chance.integers(1, GAP_MAX + 1)) * int(chance.choice([-1, 1]))
-            keys.append(picture_of(scene, key, self.size))
-            currents.append(picture_of(scene, index, self.size))
-            targets.append(target_of(scene.truth(index), self.proto_size))
+            keys.append(picture_of(scene, key, (self.size, self.size)))
+            currents.append(picture_of(scene, index, (self.size, self.size)))
+            targets.append(target_of(scene.truth(index), (self.proto_size, self.proto_size)))
             flows.append(self._flows(scene, index, key))
         levels = zip(*flows, strict=True)
         return PairBatch(_stacked(keys), _stacked(currents), targets, tuple(_joined(level) for level in levels))

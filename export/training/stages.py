@@ -18,7 +18,7 @@ from ..nets.flow import YolactVideo
 from ..nets.priors import priors
 from ..nets.yolact import Normalise, Yolact, YolactRaw
 from ..recipes.yolact import YolactRecipe
-from .data import SyntheticBatches
+from .data import PictureSizes, SyntheticBatches
 from .flow_loss import end_point_error, feature_error
 from .loss import Target, detection_loss, yolact_loss
 from .pairs import FlowTarget, FramePairs, PairBatch
@@ -41,7 +41,8 @@ class ImageStage:
 
     def batches(self, iterations: int, seed: int) -> Dataset[tuple[Tensor, list[Target]]]:
         """Sixteen frames of as many scenes a batch."""
-        return SyntheticBatches(iterations, self._config.size, self._config.proto_size, seed)
+        size, proto_size = self._config.size, self._config.proto_size
+        return SyntheticBatches(iterations, PictureSizes((size, size), (proto_size, proto_size)), seed)
 
     def examples(self, batch: tuple[Tensor, list[Target]]) -> Iterator[tuple[Tensor, list[Target]]]:
         """Each batch once."""
