@@ -76,7 +76,7 @@ def picture_of(scene: Scene, index: int, size_hw: SizeHW) -> U8Array:
 
 
 def target_of(truth: SceneTruth, mask_hw: SizeHW) -> Target:
-    """The visible objects of one frame; masks float32 (N, *mask_hw) by area averaging."""
+    """The visible objects of one frame; masks float32 (N, *mask_hw) by area averaging, whose rounding may go past 1 and is cut."""
     cv = opencv()
     height, width = truth.instance_ids.shape
     visible = [k for k in range(len(truth.ids)) if truth.visible_fraction[k] > 0]
@@ -85,6 +85,6 @@ def target_of(truth: SceneTruth, mask_hw: SizeHW) -> Target:
     return Target(
         boxes=torch.from_numpy(boxes.astype(np.float32)).reshape(-1, 4),
         classes=torch.from_numpy(truth.classes[visible].astype(np.int64)) + 1,
-        masks=torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, *mask_hw),
+        masks=torch.from_numpy(np.stack(masks).clip(0, 1)) if masks else torch.zeros(0, *mask_hw),
         ignore=torch.from_numpy(truth.visible_fraction[visible] < SLIVER),
     )
