@@ -52,9 +52,8 @@ def parts_of(graph: RcnnGraph, image: Tensor) -> Iterator[tuple[str, tuple[Tenso
     yield PARTS[4], (logits, offsets)
     found = graph.detections(proposals, logits, offsets)
     yield PARTS[5], tuple(found)
-    mask_features = graph.mask_pooler(levels[:-1], found.boxes)
-    yield PARTS[6], (mask_features,)
-    yield PARTS[7], (*found, torch.sigmoid(net.roi_heads.masks(mask_features, found.classes + 1)))
+    yield PARTS[6], (graph.of_detections(found, lambda boxes, _: graph.mask_pooler(levels[:-1], boxes)),)
+    yield PARTS[7], (*found, graph.of_detections(found, lambda boxes, classes: graph.masks(levels[:-1], boxes, classes)))
 
 
 def write_parts(graph: RcnnGraph, image: Tensor, folder: Path) -> dict[str, tuple[Path, Graph]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgeseg.types import SizeHW
 
 from .config import BOX_CELLS, MASK_CELLS, padded_hw
-from .detections import DetectionSelector, OfDetections, of_all_rows
+from .detections import SCORE_MIN, DetectionSelector, OfDetections, of_all_rows
 from .net import Normalise, Rcnn
 from .operators import op_align, op_of_found, op_select
 from .proposals import ProposalSelector
@@ -46,7 +46,7 @@ class GraphSpec:
     proposals: int
     detections: int
     target: str
-    min_score: float
+    min_score: float = SCORE_MIN
 
 
 class RcnnGraph(nn.Module):
@@ -73,8 +73,8 @@ class RcnnGraph(nn.Module):
         found = self.detections(proposals, logits, offsets)
         if not self.net.config.masks:
             return tuple(found)
-        return *found, self.of_detections(found, lambda boxes, classes: self._masks(levels[:-1], boxes, classes))
+        return *found, self.of_detections(found, lambda boxes, classes: self.masks(levels[:-1], boxes, classes))
 
-    def _masks(self, levels: Sequence[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
+    def masks(self, levels: Sequence[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
         """(N, 28, 28) probabilities out of P2 to P5 for boxes (N, 4) of 0-based classes (N,)."""
         return torch.sigmoid(self.net.roi_heads.masks(self.mask_pooler(levels, boxes), classes + 1))
