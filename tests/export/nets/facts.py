@@ -16,13 +16,12 @@ from torch import Tensor
 
 from edgeseg.types import U8Array
 from export.nets.yolact import Yolact
-from export.recipes import RECIPES
 from export.recipes.base import Recipe
-from export.recipes.yolact import YolactRecipe
+from export.recipes.yolact import CONFIGS, YolactRecipe
 from tests.fill_weights import fill_state_dict
 
 DATA = Path(__file__).parents[2] / "data" / "yolact"
-OFFICIAL = tuple(name for name in RECIPES if not name.startswith("yolact_demo"))
+OFFICIAL = tuple(entry.name for entry in CONFIGS if not entry.name.startswith("yolact_demo"))
 
 T = TypeVar("T")
 

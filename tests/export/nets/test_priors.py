@@ -8,18 +8,18 @@ import pytest
 from edgeseg.types import Label
 from export.nets.config import BackboneSpec, YolactConfig
 from export.nets.priors import priors
-from export.recipes import RECIPES
+from export.recipes.yolact import CONFIGS
 
 TRUNK = BackboneSpec("resnet", selected=(1, 2, 3), blocks=(1, 1, 1, 1))
 LABELS = (Label("thing", 1),)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_there_is_one_per_cell_and_shape(name: str) -> None:
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_there_is_one_per_cell_and_shape(config: YolactConfig) -> None:
     """The config's count is the array's length, and centres lie inside the picture."""
-    anchors = priors(RECIPES[name])
+    anchors = priors(config)
 
-    assert anchors.shape == (RECIPES[name].num_priors, 4)
+    assert anchors.shape == (config.num_priors, 4)
     assert anchors.dtype == np.float32
     assert 0 < anchors[:, :2].min() < anchors[:, :2].max() < 1
 
