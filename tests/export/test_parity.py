@@ -69,7 +69,7 @@ def test_a_faithful_graph_passes(tiny_graph: Trace, pictures: list[U8Array], var
         ("conf_layer.weight", 0.0, "instances on 1 pictures have no counterpart"),
         ("cls_logits.weight", -1.0, "instances on 1 pictures have no counterpart"),
         ("cls_score.weight", 1.05, "instances on 1 pictures have no counterpart"),
-        ("mask_fcn_logits.bias", 40.0, "instances on 1 pictures have no counterpart"),
+        ("conv5_mask.weight", -1.0, "instances on 1 pictures have no counterpart"),
     ],
 )
 def test_an_altered_graph_is_refused(
