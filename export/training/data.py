@@ -80,7 +80,7 @@ def target_of(truth: SceneTruth, mask_hw: SizeHW) -> Target:
     cv = opencv()
     height, width = truth.instance_ids.shape
     visible = [k for k in range(len(truth.ids)) if truth.visible_fraction[k] > 0]
-    masks = [cv.resize(truth.visible(k).astype(np.float32), mask_hw[::-1], interpolation=cv.INTER_AREA) for k in visible]
+    masks = [cv.resize(truth.visible(k).astype(np.float32), mask_hw[::-1], interpolation=cv.INTER_AREA).clip(max=1) for k in visible]
     boxes = truth.boxes[visible] / np.array([width, height, width, height], np.float32)
     return Target(
         boxes=torch.from_numpy(boxes.astype(np.float32)).reshape(-1, 4),

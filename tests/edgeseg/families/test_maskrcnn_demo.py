@@ -18,7 +18,9 @@ from edgeseg.types import Step
 
 BUNDLE = Path(__file__).parents[2] / "data" / "maskrcnn" / "demo"
 STILLS, CLIP_FRAMES = 30, 31
-CLIP = SceneConfig(seed=HELD_OUT_FIRST_SEED + 203, frame_count=CLIP_FRAMES)
+CLIP = SceneConfig(seed=HELD_OUT_FIRST_SEED + 201, frame_count=CLIP_FRAMES)
+SHOWN = 0.7
+"""A detection above this score counts when ids are judged; two-stage nets are surer of themselves than YOLACT."""
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
@@ -36,9 +38,9 @@ def test_masks_of_unseen_scenes_are_found(model: Model) -> None:
         meter.add(model(scene.render(4 * number)), scene.truth(4 * number).ground_truth(MIN_VISIBLE))
     found = meter.compute()
 
-    assert found.ap > 0.5
-    assert found.ap50 > 0.7
-    assert min(found.per_class.values()) > 0.3
+    assert found.ap > 0.65
+    assert found.ap50 > 0.85
+    assert min(found.per_class.values()) > 0.55
 
 
 def _scored(model: Model, name: str) -> tuple[MaskAp, Identity, list[Step]]:
@@ -49,7 +51,7 @@ def _scored(model: Model, name: str) -> tuple[MaskAp, Identity, list[Step]]:
             result, truth = pipeline.step(scene.frame(index)), coded(scene.truth(index).ground_truth(MIN_VISIBLE))
             pipeline.settle()
             ap.add(result, truth)
-            ids.add(scene.name, result, truth)
+            ids.add(scene.name, dataclasses.replace(result, instances=result.instances.select(result.instances.scores > SHOWN)), truth)
             steps.append(result.step)
     return ap.compute(), ids.compute(), steps
 
@@ -63,7 +65,7 @@ def test_video_modes_keep_masks_and_ids(model: Model) -> None:
 
     assert [steps.count(step) for step in (Step.KEY, Step.PROPAGATE)] == [7, 24]
     assert [overlapped_steps.count(step) for step in (Step.KEY, Step.PROPAGATE)] == [1, 30]
-    assert every.ap > 0.5
+    assert every.ap > 0.6
     assert min(propagated.ap, overlapped.ap) > every.ap - 0.1
     assert every_ids.hota > 0.6
     assert min(propagated_ids.hota, overlapped_ids.hota) > every_ids.hota - 0.1
