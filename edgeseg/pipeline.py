@@ -212,7 +212,7 @@ class Pipeline:
     def _is_forward(self, arriving: FinishedKey, start_s: float) -> bool:
         """Follow what was found through the frames since, for about as long as a frame takes anyway; whether it has reached this one."""
         found = arriving.inference.decoded.instances
-        if found is None or not len(arriving.trail):
+        if not found or not len(arriving.trail):
             return True
         until_s = start_s + self._cost_s(Step.PROPAGATE)
         reached = arriving.trail.catch_up(found, STEPS_FORWARD)

@@ -72,13 +72,13 @@ def graphs(request: pytest.FixtureRequest) -> Graphs:
 def open_model(tmp_path: Path, graphs: Graphs) -> Callable[..., Model]:
     """``open_model(warp=True)``: a model whose graphs are made up."""
 
-    def open_it(warp: bool = True, fit: str = "stretch") -> Model:
+    def open_it(warp: bool = True, fit: str = "stretch", score_threshold: float = 0.3) -> Model:
         bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", family=graphs.family, warp=warp, fit=fit))
 
         def session(name: str) -> Any:
             return Fake(graphs.answer).open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", None)
 
-        return Model(bundle, session, Choice("fake", "as asked"), clock=graphs.clock)
+        return Model(bundle, session, Choice("fake", "as asked"), score_threshold, clock=graphs.clock)
 
     return open_it
 
@@ -308,6 +308,19 @@ def test_a_key_frame_that_was_long_in_flight_comes_forward_little_by_little(
     # One step of the shown result, and two of the one from frame 1: it is six behind at first, and each frame adds one.
     assert followed == [3, 3, 3, 3, 2, 3]
     assert since_key == [7, 8, 9, 10, 10, 11]
+
+
+@pytest.mark.usefixtures("no_thread_left")
+def test_an_overlapped_key_frame_that_found_nothing_takes_over(open_model: Callable[..., Model], graphs: Graphs) -> None:
+    """There is nothing to bring forward."""
+    frames = _frames(8)
+    with Pipeline(open_model(score_threshold=1.0), StreamSettings("every", overlap=True, track=True, smooth=True)) as pipeline:
+        _steps(pipeline, frames[:1])
+        graphs.gate.clear()
+        _steps(pipeline, frames[1:5])
+        graphs.gate.set()
+        pipeline.settle()
+        assert _steps(pipeline, frames[5:6]) == [(Step.PROPAGATE, 4)]
 
 
 @pytest.mark.usefixtures("no_thread_left")
