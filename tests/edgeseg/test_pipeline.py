@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +16,17 @@ from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
 from edgeseg.errors import BackendError, SourceError, UsageError
-from edgeseg.families.base import IMAGE, KEY, WARP
+from edgeseg.families.base import KEY
 from edgeseg.model import Model
 from edgeseg.motion.align import Alignment
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule import Policy
 from edgeseg.sources.synthetic import Scene, SceneConfig
-from edgeseg.types import AnyArray, Frame, Step, Tick
-from tests.bundles import FOUND, KEY_STATE, OUTPUTS, STATE, Found, tiny_bundle, tiny_expected
+from edgeseg.types import Frame, Step, Tick
+from tests.bundles import OUTPUTS, Found, tiny_bundle, tiny_expected
+from tests.edgeseg.made_up_graphs import Graphs
 
 HW = (72, 128)
-
-
-class Graphs:
-    """Stands in for the graphs: answers with what the tiny bundle finds, counts runs, and can wait or fail."""
-
-    def __init__(self, family: str) -> None:
-        self.family = family
-        self.now_s = 100.0
-        self.run_s = {KEY: 10.0, WARP: 2.0}
-        self.runs: list[str] = []
-        self.states: list[float] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.error: Exception | None = None
-        self.found: Callable[[int], Sequence[Found]] = lambda _: FOUND
-        """Frame's number -> what there is in it."""
-        self.threads: set[str] = set()
-
-    def clock(self) -> float:
-        return self.now_s
-
-    def answer(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        name = WARP if KEY_STATE in feeds else KEY
-        self.threads.add(threading.current_thread().name)
-        assert self.gate.wait(10)
-        if self.error is not None:
-            raise self.error
-        self.now_s += self.run_s[name]
-        self.runs.append(name)
-        outputs = OUTPUTS[self.family](self.found(int(feeds[IMAGE][0, 0, 0, 0])), 64)
-        if name == WARP:
-            self.states.append(float(feeds[KEY_STATE][0]))
-            return outputs
-        return outputs | {STATE: np.full(1, float(feeds[IMAGE][0, 0, 0, 0]), np.float32)}
 
 
 @pytest.fixture(params=OUTPUTS)
