@@ -12,11 +12,13 @@ from .detections import NO_DETECTION, Detections
 from .roi_align import RoiSampling, exact_align
 from .select import DROPPED, Selected, exact_select
 
+_NAMESPACE = __name__.partition(".")[0]
+"""The package's own name: it may be imported under two (`export` in a checkout), and PyTorch frees an operator that is defined twice."""
 _INT64 = 7
 """ONNX's number of this dtype."""
 
 
-@torch.library.custom_op("edgeseg::roi_align", mutates_args=())
+@torch.library.custom_op(f"{_NAMESPACE}::roi_align", mutates_args=())
 def _roi_align(features: Tensor, boxes: Tensor, scale: float, cells: int, aligned: bool, ratio: int) -> Tensor:
     return exact_align(features, boxes, scale, RoiSampling(cells, aligned, ratio))
 
@@ -26,7 +28,7 @@ def _(features: Tensor, boxes: Tensor, _scale: float, cells: int, *_rule: object
     return features.new_empty(boxes.shape[0], features.shape[1], cells, cells)
 
 
-@torch.library.custom_op("edgeseg::select_boxes", mutates_args=())
+@torch.library.custom_op(f"{_NAMESPACE}::select_boxes", mutates_args=())
 def _select_boxes(boxes: Tensor, ranks: Tensor, iou: float, count: int) -> tuple[Tensor, Tensor]:
     found = exact_select(boxes, ranks, iou, count)
     return found.ranks, found.index
@@ -37,7 +39,7 @@ def _(_boxes: Tensor, ranks: Tensor, _iou: float, count: int) -> tuple[Tensor, T
     return ranks.new_empty(count), ranks.new_empty(count, dtype=torch.int64)
 
 
-@torch.library.custom_op("edgeseg::found_rows", mutates_args=())
+@torch.library.custom_op(f"{_NAMESPACE}::found_rows", mutates_args=())
 def _found_rows(boxes: Tensor, classes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     count = max(int((scores > NO_DETECTION).sum()), 1)
     return boxes[:count].clone(), classes[:count].clone()
@@ -49,7 +51,7 @@ def _(boxes: Tensor, classes: Tensor, _scores: Tensor) -> tuple[Tensor, Tensor]:
     return boxes.new_empty(count, 4), classes.new_empty(count)
 
 
-@torch.library.custom_op("edgeseg::with_rows", mutates_args=())
+@torch.library.custom_op(f"{_NAMESPACE}::with_rows", mutates_args=())
 def _with_rows(x: Tensor, count: int) -> Tensor:
     return torch.cat([x, x.new_zeros(count - len(x), *x.shape[1:])])
 
@@ -78,7 +80,7 @@ def op_select(boxes: Tensor, ranks: Tensor, iou: float, count: int) -> Selected:
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """How `torch.onnx.export` writes the operators down (its ``custom_translation_table``)."""
-    operators = torch.ops.edgeseg
+    operators = getattr(torch.ops, _NAMESPACE)
     return {
         operators.roi_align.default: _onnx_roi_align,
         operators.select_boxes.default: _onnx_select_boxes,
