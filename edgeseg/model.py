@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
+from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
 DEFAULT_SCORE = 0.3
@@ -202,7 +204,7 @@ def load(
     Args:
         path: the folder that ``edgeseg export`` wrote.
         backend: ``auto`` or a name of `edgeseg.backends.BACKENDS`.
-        precision: ``auto`` (fp32) or one that the bundle holds.
+        precision: ``auto`` (fp32), one that the bundle holds, or one of the backend's own such as OpenVINO's ``bf16``.
         threads: CPU threads; None = all cores.
         score_threshold: instances must score above it.
 
@@ -210,14 +212,20 @@ def load(
         BundleError: the bundle is damaged, foreign or incomplete.
         MissingDependencyError: the backend is not installed.
         UsageError: an argument that cannot work.
+
+    Warns:
+        PrecisionWarning: the bundle's ledger does not vouch for this precision.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
     bundle = read_bundle(path)
     choice = choose(backend)
     wanted = DEFAULT_PRECISION if precision == "auto" else precision
+    held = BACKENDS[choice.name].own_precisions.get(wanted, wanted)
+    if message := caution(bundle, wanted, bundle.graphs):
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
 
     def open_session(name: str) -> Session:
-        return BACKENDS[choice.name].open(bundle.file(name, wanted), bundle.graphs[name], wanted, threads)
+        return BACKENDS[choice.name].open(bundle.file(name, held), bundle.graphs[name], wanted, threads)
 
     return Model(bundle, open_session, choice, score_threshold)

@@ -33,6 +33,7 @@ class OnnxRuntime:
     """Runs graphs with ONNX Runtime's own CPU kernels, in the precision that the file holds."""
 
     name = "onnxruntime"
+    own_precisions: Mapping[str, str] = {}
 
     def probe(self) -> Probe:
         """See `edgeseg.backends.base.Backend`."""
