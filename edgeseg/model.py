@@ -222,10 +222,12 @@ def load(
     choice = choose(backend)
     wanted = DEFAULT_PRECISION if precision == "auto" else precision
     held = BACKENDS[choice.name].own_precisions.get(wanted, wanted)
-    if message := caution(bundle, wanted, bundle.graphs):
-        warnings.warn(message, PrecisionWarning, stacklevel=2)
 
     def open_session(name: str) -> Session:
         return BACKENDS[choice.name].open(bundle.file(name, held), bundle.graphs[name], wanted, threads)
 
-    return Model(bundle, open_session, choice, score_threshold)
+    message = caution(bundle, wanted, bundle.graphs)
+    model = Model(bundle, open_session, choice, score_threshold)
+    if message:
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
+    return model

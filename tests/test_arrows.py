@@ -32,12 +32,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": SHARED,
     "families": SHARED,
     "data": set(),
-    "model": MODEL,
+    "ledger": BOTTOM | {"bundle"},
+    "model": MODEL | {"ledger"},
     "keyframes": MODEL | LEAVES | {"model"},
     "pipeline": MODEL | LEAVES | {"model", "keyframes"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"model", "pipeline", "stream", "data", "draw", ""},
-    "": MODEL | LEAVES | {"model", "pipeline", "stream", "data"},
+    "cli": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data", "draw", ""},
+    "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
 
