@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.backends.base import Probe, Session, check_tensors
+from edgeseg.backends.tensorrt.api import Runtime
 from edgeseg.backends.tensorrt.engines import Note, Request, obtain
 from edgeseg.backends.tensorrt.library import REMEDY, Library, find
 from edgeseg.backends.tensorrt.log import collector
 from edgeseg.backends.tensorrt.progress import Report
-from edgeseg.backends.tensorrt.runtime import Engine, PlanRefusedError, Runtime, load_engine
+from edgeseg.backends.tensorrt.runtime import Engine, PlanRefusedError, load_engine
 from edgeseg.backends.tensorrt.session import TensorRtSession
 from edgeseg.bundle import Graph
 from edgeseg.device import Device, DeviceProbe, Driver, choose_device

@@ -1,15 +1,12 @@
-"""Plan -> engine that is ready to run, with the part of TensorRT's runtime that edgeseg uses as protocols.
-
-The classes have the names, and only such members, that TensorRT 10, 11 and TensorRT-RTX give them.
-"""
+"""Plan -> engine that is ready to run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from edgeseg.backends.base import Tensor
+from edgeseg.backends.tensorrt.api import ICudaEngine, IExecutionContext, Runtime
 from edgeseg.errors import BackendError
 
 _DTYPES = {
@@ -22,59 +19,8 @@ _DTYPES = {
     "UINT8": "uint8",
 }
 """TensorRT's names of dtypes -> numpy's."""
+_MODES = ("INPUT", "OUTPUT")
 _LINES_MAX = 3
-
-
-class Enumerated(Protocol):
-    """A member of one of TensorRT's enums: `DataType`, `TensorIOMode`."""
-
-    name: str
-
-
-class IExecutionContext(Protocol):
-    """What one stream of runs needs of an engine."""
-
-    def set_tensor_address(self, name: str, address: int, /) -> bool:
-        """Where on the device an input or output lies."""
-        ...
-
-    def execute_async_v3(self, stream_handle: int) -> bool:
-        """Queue one run."""
-        ...
-
-
-class ICudaEngine(Protocol):
-    """A plan that was loaded."""
-
-    num_io_tensors: int
-
-    def get_tensor_name(self, index: int, /) -> str:
-        """One of its inputs and outputs."""
-        ...
-
-    def get_tensor_mode(self, name: str, /) -> Enumerated:
-        """INPUT or OUTPUT."""
-        ...
-
-    def get_tensor_dtype(self, name: str, /) -> Enumerated:
-        """Such as FLOAT."""
-        ...
-
-    def get_tensor_shape(self, name: str, /) -> Iterable[int]:
-        """Its sides; -1 where one is not fixed."""
-        ...
-
-    def create_execution_context(self) -> IExecutionContext | None:
-        """None after a failure, which the logger was told."""
-        ...
-
-
-class Runtime(Protocol):
-    """Loads plans."""
-
-    def deserialize_cuda_engine(self, serialized_engine: bytes, /) -> ICudaEngine | None:
-        """None after a failure, which the logger was told."""
-        ...
 
 
 class PlanRefusedError(Exception):
@@ -121,10 +67,8 @@ def load_engine(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> En
     if context is None:
         raise failure("preparing to run the engine, for which the GPU may lack memory", errors)
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    inputs = [name for name in names if engine.get_tensor_mode(name).name == "INPUT"]
-    outputs = [name for name in names if name not in inputs]
-    sides = ([_tensor(engine, name) for name in side] for side in (inputs, outputs))
-    return Engine(context, *sides, errors, (runtime, engine))
+    inputs, outputs = ([_tensor(engine, name) for name in names if engine.get_tensor_mode(name).name == mode] for mode in _MODES)
+    return Engine(context, inputs, outputs, errors, (runtime, engine))
 
 
 def _said(errors: list[str]) -> str:

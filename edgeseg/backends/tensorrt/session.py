@@ -95,8 +95,9 @@ class TensorRtSession(Session):
             self.runs_on += f", without CUDA graph: {error}"
 
     def _capture(self, engine: Engine) -> Recording:
-        capturable = getattr(engine.context, "is_stream_capturable", None)  # TensorRT-RTX alone has it
-        if capturable is not None and not capturable(self._stream.handle):
+        context = engine.context
+        # TensorRT-RTX alone tells.
+        if hasattr(context, "is_stream_capturable") and not context.is_stream_capturable(self._stream.handle):
             raise CaptureError("the engine cannot be captured")
         try:
             return self._device.capture(self._stream, lambda: self._enqueue(engine))
