@@ -6,11 +6,10 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from edgeseg.device.base import (
     Buffer,
-    CaptureError,
     Device,
     DeviceProbe,
     Driver,
@@ -21,12 +20,15 @@ from edgeseg.device.base import (
     Stream,
     driver_error,
 )
+from edgeseg.device.libcuda import Captured
 from edgeseg.errors import BackendError, MissingDependencyError
 from edgeseg.types import AnyArray
 
 REMEDY = "pip install pycuda, which compiles it and needs nvcc and a C++ compiler"
 NO_DRIVER = "install NVIDIA's driver, and run where the GPU is visible (in a container: --gpus all or --runtime nvidia)"
 _NON_BLOCKING = 1
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _NAMES = {
     "invalid argument": "INVALID_VALUE",
     "out of memory": "OUT_OF_MEMORY",
@@ -86,34 +88,43 @@ class PyCuda(Driver):
         try:
             driver, version = _pycuda(), _version()
         except ImportError as error:
-            return DeviceProbe(False, detail=str(error), remedy=REMEDY if error.name else NO_DRIVER)
+            return DeviceProbe(False, detail=str(error), remedy=REMEDY if isinstance(error, ModuleNotFoundError) else NO_DRIVER)
         try:
-            with _translated():
-                driver.init()
-                return DeviceProbe(True, version, driver.Device(0).name())
-        except BackendError as error:
-            return DeviceProbe(False, version, str(error), NO_DRIVER)
+            driver.init()
+            return DeviceProbe(True, version, driver.Device(0).name())
+        except driver.Error as error:
+            return DeviceProbe(False, version, str(_error(error)), NO_DRIVER)
 
     def open(self) -> Device:
         """See `edgeseg.device.base.Driver`."""
         try:
-            version = _version()
-            _pycuda()
+            driver, version = _pycuda(), _version()
         except ImportError as error:
             raise MissingDependencyError.for_extra("pycuda", "tensorrt", error) from error
-        with _translated():
+        try:
             return _Device(_context(), f"PyCUDA {version}")
+        except driver.Error as error:
+            raise _error(error) from error
 
 
-@contextmanager
-def _translated(nbytes: int = 0) -> Iterator[None]:
-    """PyCUDA's errors as `BackendError`; ``nbytes`` is how much memory is asked for."""
-    try:
-        yield
-    except _pycuda().Error as error:
-        call, _, text = str(error).partition(" failed: ")
-        name = _NAMES.get(text.partition(" - ")[0], type(error).__name__)
-        raise driver_error(call, f"CUDA_ERROR_{name}" if name.isupper() else name, text, nbytes) from error
+def _translated(work: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The same function, whose errors of PyCUDA come out as `BackendError`."""
+
+    @functools.wraps(work)
+    def translating(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return work(*arguments, **named)
+        except _pycuda().Error as error:
+            raise _error(error) from error
+
+    return translating
+
+
+def _error(error: Exception, nbytes: int = 0) -> BackendError:
+    """What PyCUDA says as ``function failed: words of the driver``; ``nbytes`` is how much memory was asked for."""
+    call, _, text = str(error).partition(" failed: ")
+    name = _NAMES.get(text.partition(" - ")[0])
+    return driver_error(call, f"CUDA_ERROR_{name}" if name else type(error).__name__, text, nbytes)
 
 
 class _Device(Device):
@@ -126,36 +137,44 @@ class _Device(Device):
     def active(self) -> Iterator[None]:
         self._context.push()
         try:
-            with _translated():
-                yield
+            yield
         finally:
             self._driver.Context.pop()
 
     def alloc(self, nbytes: int) -> Buffer:
-        with _translated(nbytes):
+        try:
             return _Buffer(self, self._driver.mem_alloc(nbytes), nbytes)
+        except self._driver.Error as error:
+            raise _error(error, nbytes) from error
 
     def pinned(self, nbytes: int) -> HostBuffer:
-        with _translated(nbytes):
+        try:
             return _HostBuffer(self, self._driver.pagelocked_empty(nbytes, "uint8"))
+        except self._driver.Error as error:
+            raise _error(error, nbytes) from error
 
+    @_translated
     def stream(self) -> Stream:
         return _Stream(self, self._driver.Stream(_NON_BLOCKING))
 
+    @_translated
     def event(self) -> Event:
         return _Event(self, self._driver.Event())
 
+    @_translated
     def h2d(self, to: Buffer, source: AnyArray, stream: Stream) -> None:
         self._driver.memcpy_htod_async(to.ptr, source, stream.native)
 
+    @_translated
     def d2h(self, to: AnyArray, source: Buffer, stream: Stream) -> None:
         self._driver.memcpy_dtoh_async(to, source.ptr, stream.native)
 
+    @_translated
     def d2d(self, to: Buffer, source: Buffer, stream: Stream) -> None:
         self._driver.memcpy_dtod_async(to.ptr, source.ptr, to.nbytes, stream.native)
 
-    def capture(self, stream: Stream, work: Callable[[], object]) -> Recording:  # noqa: ARG002  the protocol's arguments
-        raise CaptureError(f"{self.driven_by} cannot capture CUDA graphs")
+    def capture(self, stream: Stream, work: Callable[[], object]) -> Recording:
+        return _Recording(self, Captured(stream.handle, work))
 
     def compile(self, source: str, function: str) -> Kernel:
         try:
@@ -164,6 +183,7 @@ class _Device(Device):
         except (self._driver.CompileError, OSError) as error:
             raise BackendError(f"nvcc, with which PyCUDA compiles for the GPU, is missing or refuses the kernel: {error}") from error
 
+    @_translated
     def free_bytes(self) -> int:
         return int(self._driver.mem_get_info()[0])
 
@@ -196,9 +216,11 @@ class _Stream(Stream):
         super().__init__(stream, stream.handle)
         self._device = device
 
+    @_translated
     def wait(self, event: Event) -> None:
         self.native.wait_for_event(event.native)
 
+    @_translated
     def synchronize(self) -> None:
         self.native.synchronize()
 
@@ -213,12 +235,15 @@ class _Event(Event):
         super().__init__(event)
         self._device = device
 
+    @_translated
     def record(self, stream: Stream) -> None:
         self.native.record(stream.native)
 
+    @_translated
     def synchronize(self) -> None:
         self.native.synchronize()
 
+    @_translated
     def seconds_since(self, start: Event) -> float:
         return float(self.native.time_since(start.native)) / 1e3
 
@@ -227,10 +252,23 @@ class _Event(Event):
             self.native = None
 
 
+class _Recording(Recording):
+    def __init__(self, device: _Device, captured: Captured) -> None:
+        self._device, self._captured = device, captured
+
+    def launch(self, stream: Stream) -> None:
+        self._captured.launch(stream.handle)
+
+    def _free(self) -> None:
+        with self._device.active():
+            self._captured.free()
+
+
 class _Kernel(Kernel):
     def __init__(self, device: _Device, module: Any, function: Any) -> None:
         self._device, self._module, self._function = device, module, function
 
+    @_translated
     def launch(self, stream: Stream, grid: tuple[int, int], block: tuple[int, int], arguments: tuple[Buffer | int, ...]) -> None:
         values = [value.ptr if isinstance(value, Buffer) else value for value in arguments]
         self._function.prepare("".join("P" if isinstance(value, Buffer) else "i" for value in arguments))
