@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import edgeseg
+from edgeseg.backends import BACKENDS, Backend
 from edgeseg.backends.base import Carried, Session
-from edgeseg.backends.onnxruntime import OnnxRuntime
 from edgeseg.backends.tensorrt import TensorRt
 from edgeseg.bundle import Bundle, read_bundle
 from edgeseg.sources.synthetic.config import SceneConfig
@@ -39,7 +39,7 @@ def demo() -> Bundle:
     return read_bundle(edgeseg.demo_bundle())
 
 
-def _open(backend: TensorRt | OnnxRuntime, bundle: Bundle, graph: str) -> Session:
+def _open(backend: Backend, bundle: Bundle, graph: str) -> Session:
     return backend.open(bundle.file(graph, "fp32"), bundle.graphs[graph], "fp32", None)
 
 
@@ -67,7 +67,7 @@ def test_outputs_are_those_of_the_reference(tensorrt: TensorRt, tiny: TinyGraph)
 def test_the_demo_bundle_gives_what_onnx_runtime_gives(sessions: tuple[Session, Session], demo: Bundle) -> None:
     """Both graphs, the light one on tensors that stayed on the device: scores, boxes and masks' parts of all clear detections."""
     pictures = _pictures(6)
-    with _open(OnnxRuntime(), demo, "key") as key, _open(OnnxRuntime(), demo, "warp") as warp:
+    with _open(BACKENDS["onnxruntime"], demo, "key") as key, _open(BACKENDS["onnxruntime"], demo, "warp") as warp:
         wanted, carry = key.run_carrying({"image": pictures[0]}, {})
         found, own_carry = sessions[0].run_carrying({"image": pictures[0]}, {})
         _require_alike(found, wanted)
