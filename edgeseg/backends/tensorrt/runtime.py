@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeseg.backends.base import Tensor
 from edgeseg.backends.tensorrt.api import ICudaEngine, IExecutionContext, Runtime
+from edgeseg.backends.tensorrt.log import letting_go
 from edgeseg.errors import BackendError
 
 _DTYPES = {
@@ -58,6 +59,11 @@ def load_engine(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> En
         PlanRefusedError: the library cannot load the plan.
         BackendError: it can, but there is no memory to run it.
     """
+    with letting_go():
+        return _load(make_runtime, plan)
+
+
+def _load(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> Engine:
     errors: list[str] = []
     runtime = make_runtime(errors)
     engine = runtime.deserialize_cuda_engine(plan)
