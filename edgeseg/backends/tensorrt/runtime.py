@@ -73,7 +73,7 @@ def _load(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> Engine:
     if context is None:
         raise failure("preparing to run the engine, for which the GPU may lack memory", errors)
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    inputs, outputs = ([_tensor(engine, name) for name in names if engine.get_tensor_mode(name).name == mode] for mode in _MODES)
+    inputs, outputs = ([_tensor(engine, name) for name in names if _word(engine.get_tensor_mode(name)) == mode] for mode in _MODES)
     return Engine(context, inputs, outputs, errors, (runtime, engine))
 
 
@@ -82,5 +82,10 @@ def _said(errors: list[str]) -> str:
 
 
 def _tensor(engine: ICudaEngine, name: str) -> Tensor:
-    word = engine.get_tensor_dtype(name).name
+    word = _word(engine.get_tensor_dtype(name))
     return name, _DTYPES.get(word, word), [side if side >= 0 else None for side in engine.get_tensor_shape(name)]
+
+
+def _word(member: object) -> str:
+    """FLOAT of ``DataType.FLOAT``."""
+    return str(member).rpartition(".")[2]
