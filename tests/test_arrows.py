@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Drawing is shared by the sinks that show pictures.
     "draw": BOTTOM,
     "sinks": BOTTOM | {"draw"},
-    "backends": SHARED,
+    "device": BOTTOM,
+    "backends": SHARED | {"device"},
     "families": SHARED,
     "data": set(),
     "ledger": BOTTOM | {"bundle"},
@@ -44,10 +45,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Optional package -> the one module of edgeseg that imports it, inside a function.
 OPTIONAL = {
+    "cuda": "edgeseg/device/cuda_python.py",
     "cv2": "edgeseg/opencv.py",
     "onnxruntime": "edgeseg/backends/onnxruntime.py",
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
+    "pycuda": "edgeseg/device/pycuda.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"), "edgeseg/backends/tensorrt/library.py"),
@@ -58,8 +61,8 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
-    "cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL",
-    "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
+    "cuda", "cv2", "onnxruntime", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy",
+    "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "trackeval", "PIL",
 ]  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from edgeseg.backends.base import Backend, Carried, Probe, Session
 from edgeseg.backends.fake import Fake
 from edgeseg.backends.onnxruntime import OnnxRuntime
 from edgeseg.backends.openvino import OpenVino
+from edgeseg.backends.tensorrt import TensorRt
 from edgeseg.errors import MissingDependencyError, UsageError
 
 __all__ = ["AUTO", "BACKENDS", "Backend", "Carried", "Choice", "Probe", "Session", "choose", "prefer"]
 
 AUTO = "auto"
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (OnnxRuntime(), OpenVino(), Fake())}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (OnnxRuntime(), OpenVino(), TensorRt(), Fake())}
 _X86 = ("x86_64", "AMD64", "i686")
 
 

@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, SupportsInt
 
-RTX_ONLY = frozenset({"Module.ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"})
-"""What TensorRT-RTX alone has; used only where `Library.rtx` says so."""
+RTX_ONLY = frozenset(
+    {
+        "Module.ComputeCapability",
+        "IBuilderConfig.num_compute_capabilities",
+        "IBuilderConfig.set_compute_capability",
+        "IExecutionContext.is_stream_capturable",
+    }
+)
+"""What TensorRT-RTX alone has; used only where `Library.rtx` or ``hasattr`` says so."""
 
 
 class ILogger(Protocol):
@@ -180,4 +187,54 @@ class Builder(Protocol):
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig, /) -> IHostMemory | None:
         """The plan; None after a failure, which the logger was told, or a cancelled build."""
+        ...
+
+
+class IExecutionContext(Protocol):
+    """What one stream of runs needs of an engine."""
+
+    def set_tensor_address(self, name: str, address: int, /) -> bool:
+        """Where on the device an input or output lies."""
+        ...
+
+    def execute_async_v3(self, stream_handle: int, /) -> bool:
+        """Queue one run."""
+        ...
+
+    def is_stream_capturable(self, stream_handle: int, /) -> bool:
+        """Whether a run can be captured."""
+        ...
+
+
+class ICudaEngine(Protocol):
+    """A plan that was loaded."""
+
+    num_io_tensors: int
+
+    def get_tensor_name(self, index: int, /) -> str:
+        """One of its inputs and outputs."""
+        ...
+
+    def get_tensor_mode(self, name: str, /) -> object:
+        """``TensorIOMode.INPUT`` or ``OUTPUT``."""
+        ...
+
+    def get_tensor_dtype(self, name: str, /) -> object:
+        """A member of `DataType`."""
+        ...
+
+    def get_tensor_shape(self, name: str, /) -> Iterable[int]:
+        """Its sides; -1 where one is not fixed."""
+        ...
+
+    def create_execution_context(self) -> IExecutionContext | None:
+        """None after a failure, which the logger was told."""
+        ...
+
+
+class Runtime(Protocol):
+    """Loads plans."""
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes, /) -> ICudaEngine | None:
+        """None after a failure, which the logger was told."""
         ...

@@ -33,6 +33,7 @@ class Module(Protocol):
     ComputeCapability: object
     Builder: Callable[[api.ILogger], api.Builder]
     OnnxParser: Callable[[api.INetworkDefinition, api.ILogger], api.OnnxParser]
+    Runtime: Callable[[api.ILogger], api.Runtime]
 
 
 @dataclass(frozen=True)
