@@ -30,7 +30,7 @@ def packages() -> list[str]:
 EXTRAS = {
     "cpu": ["opencv-python>=4.8", "onnxruntime>=1.17", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
     "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.17", "scipy>=1.10", "rich>=13"],
-    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1"],
+    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6"],
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them.
     "jetson": ["scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.17", "opencv-python>=4.8", "rich>=13"],

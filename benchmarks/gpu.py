@@ -62,7 +62,7 @@ def _seam(driver: Driver) -> Json:
     probe = driver.probe()
     if not probe.usable:
         return {"no_gpu": f"{probe.detail} ({probe.remedy})"}
-    with ExitStack() as held, driver.open() as device, device.active():
+    with driver.open() as device, device.active(), ExitStack() as held:
         stream, host, back = held.enter_context(device.stream()), *(held.enter_context(device.pinned(550 * 550 * 3)) for _ in range(2))
         buffer = held.enter_context(device.alloc(host.array.nbytes))
 

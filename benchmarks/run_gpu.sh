@@ -24,14 +24,15 @@ part() {
     echo "$name $? $((SECONDS - start)) $limit" >>"$out/parts.txt"
 }
 
-tests() { part "$1" "$2" "$python" -m pytest -c tests/gpu/pytest.ini --rootdir=. --junitxml="$out/$1.xml" "${@:3}"; }
+tests() { part "$1" "$2" "$python" -m pytest -c tests/gpu/pytest.ini --rootdir=. -v --junitxml="$out/$1.xml" "${@:3}"; }
 
 rm -f "$out"/parts.txt "$out"/*.xml "$out"/*.json
 part machine 30 "$python" -m benchmarks.gpu machine --out "$out/machine.json"
-tests test_device 80 tests/gpu/test_device.py
-tests test_tensorrt 150 tests/gpu/test_tensorrt.py
-tests test_contract 60 tests/contract/test_backend_contract.py -k tensorrt
+tests device_pycuda 60 tests/gpu/test_device.py -k pycuda
+tests device_cuda_python 60 tests/gpu/test_device.py -k cuda-python
+tests tensorrt 150 tests/gpu/test_tensorrt.py
+tests contract 50 tests/contract/test_backend_contract.py -k tensorrt
 part seam 30 "$python" -m benchmarks.gpu seam --out "$out/seam.json"
 part prepare 60 "$python" -m benchmarks.device_prepare --out "$out/prepare.json"
-part graphs 110 "$python" -m benchmarks.gpu graphs --out "$out/graphs.json" "$@"
+part graphs 95 "$python" -m benchmarks.gpu graphs --out "$out/graphs.json" "$@"
 "$python" -m benchmarks.gpu summary --folder "$out"

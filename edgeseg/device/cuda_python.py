@@ -27,7 +27,7 @@ from edgeseg.device.base import (
 from edgeseg.errors import BackendError, MissingDependencyError
 from edgeseg.types import AnyArray
 
-REMEDY = "pip install 'edgeseg[tensorrt]'"
+REMEDY = "pip install cuda-bindings, of version 12 where the driver is of CUDA 12"
 NO_DRIVER = "install NVIDIA's driver, and run where the GPU is visible (in a container: --gpus all or --runtime nvidia)"
 
 

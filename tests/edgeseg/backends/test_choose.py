@@ -47,8 +47,10 @@ def test_without_any_backend_the_error_names_every_remedy() -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_a_backend_that_is_named_is_taken(name: str) -> None:
-    """Asking for a backend by name gives that one."""
+def test_a_backend_that_is_named_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for a backend by name gives that one, if it can be used."""
+    monkeypatch.setattr(type(BACKENDS[name]), "probe", lambda _: YES)
+
     assert choose(name) == Choice(name, "as asked")
 
 
@@ -71,7 +73,7 @@ def test_auto_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_backend_is_wrong_usage() -> None:
     """The message lists what there is."""
-    with pytest.raises(UsageError, match=r"there is no backend 'tensorflow'; choose auto or one of onnxruntime, openvino, fake"):
+    with pytest.raises(UsageError, match=r"there is no backend 'tensorflow'; choose auto or one of onnxruntime, openvino, tensorrt, fake"):
         choose("tensorflow")
 
 
