@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Optional package -> the one module of edgeseg that imports it, inside a function.
 OPTIONAL = {
     "cv2": "edgeseg/opencv.py",
-    "onnxruntime": "edgeseg/backends/onnxruntime.py",
+    "onnxruntime": "edgeseg/backends/onnxruntime/library.py",
+    "onnxruntime_ep_nv_tensorrt_rtx": "edgeseg/backends/onnxruntime/library.py",
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
     "rich": "edgeseg/cli/progress.py",
@@ -56,7 +57,8 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
 BLOCKED = [
-    "cv2", "onnxruntime", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL",
+    "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript",
+    "scipy", "trackeval", "PIL",
 ]  # fmt: skip
 
 
