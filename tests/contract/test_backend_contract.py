@@ -40,6 +40,11 @@ def difference(request: pytest.FixtureRequest, tmp_path: Path) -> Session:
     return _session(request.param, DIFFERENCE, tmp_path)
 
 
+def _backend_of(session: Session) -> str:
+    """A backend's sessions are in its module or, where it is a folder, in one of its modules."""
+    return next(name for name in TRIED if type(session).__module__.startswith(type(BACKENDS[name]).__module__))
+
+
 def _feeds() -> dict[str, AnyArray]:
     return {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones((2, 3), np.float32)}
 
@@ -134,8 +139,7 @@ def test_outputs_that_are_inputs_are_copies(tmp_path: Path) -> None:
 
 def test_two_sessions_do_not_disturb_each_other(difference: Session, tmp_path: Path) -> None:
     """Closing one session leaves another of the same file and backend usable."""
-    # A backend's sessions are in its module or, where it is a folder, in one of its modules.
-    name = next(name for name in TRIED if type(difference).__module__.startswith(type(BACKENDS[name]).__module__))
+    name = _backend_of(difference)
     with _session(name, DIFFERENCE, tmp_path) as other:
         assert other.run(_feeds())["y"][0, 0] == -1
 
@@ -177,7 +181,7 @@ def test_carried_tensors_outlive_later_runs_and_can_be_used_again(countdown: Ses
 
 def test_a_carried_tensor_serves_another_session(countdown: Session, tmp_path: Path) -> None:
     """The graph that takes it is another one than the graph that gave it."""
-    name = next(name for name, backend in BACKENDS.items() if type(countdown).__module__ == type(backend).__module__)
+    name = _backend_of(countdown)
     _, carry = countdown.run_carrying(_feeds(), {})
     with _session(name, DIFFERENCE, tmp_path) as other:
         countdown.close()

@@ -81,8 +81,11 @@ class OnnxRuntime:
         except errors(ImportError) as error:
             raise BackendError(f"ONNX Runtime {module.__version__} cannot load {file}: {error}") from error
         check_tensors(file, graph, tensors(handle.get_inputs()), tensors(handle.get_outputs()))
-        where = "CPU" if self._provider is CPU else self._judge(module, file, handle)
-        return OnnxRuntimeSession(graph, f"{where}, {precision}, {threads or 'all'} threads", handle, self._provider.device)
+        if self._provider is CPU:
+            where = f"CPU, {precision}, {threads or 'all'} threads"
+        else:
+            where = f"{self._judge(module, file, handle)}, {precision}"
+        return OnnxRuntimeSession(graph, where, handle, self._provider.device)
 
     def _load(self, module: Any, file: Path, precision: str, threads: int | None) -> Any:
         options = module.SessionOptions()
