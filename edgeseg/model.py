@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from edgeseg.backends import AUTO, BACKENDS, Carried, Choice, Session, choose
-from edgeseg.bundle import Bundle, read_bundle
+from edgeseg.backends import AUTO, BACKGROUND, WAIT, Backend, Carried, Choice, Prepares, Session, backend_named, is_ready, plan
+from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
+from edgeseg.swap import Note, Opened, Report, Swap
 from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
 DEFAULT_SCORE = 0.3
@@ -28,6 +31,8 @@ class Carry:
 
     tensors: Mapping[str, Carried]
     image_hw: SizeHW
+    opened: Opened
+    """The graphs of the backend that the tensors belong to."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,18 +63,19 @@ class Model:
         if not 0 <= score_threshold <= 1:
             raise UsageError(f"the score threshold must be from 0 to 1, got {score_threshold}")
         self.bundle = bundle
-        self.choice = choice
         self.score_threshold = score_threshold
         self.clock = clock
         self._family = family(bundle.family)
-        self._open_session = open_session
         self._closed = False
+        self._swap: Swap | None = None
+        self._retired: weakref.WeakSet[Opened] = weakref.WeakSet()
         _check_graphs(bundle, self._family.outputs)
         if bundle.input.fit not in self._family.fits:
             raise BundleError(
                 f"{bundle.path} has input fit {bundle.input.fit!r}, which family {bundle.family} cannot have. Export the model again."
             )
-        self._sessions = {KEY: open_session(KEY)}
+        self._opened = Opened(choice, open_session)
+        self._opened.session(KEY)
 
     def __enter__(self) -> Model:
         return self
@@ -78,9 +84,14 @@ class Model:
         self.close()
 
     @property
+    def choice(self) -> Choice:
+        """The backend that serves key frames now, and why."""
+        return self._opened.choice
+
+    @property
     def runs_on(self) -> str:
-        """Where the graphs run, in words."""
-        return self._sessions[KEY].runs_on
+        """Where the graphs run now, in words."""
+        return self._opened.session(KEY).runs_on
 
     @property
     def can_warp(self) -> bool:
@@ -94,8 +105,13 @@ class Model:
         return self.result(frame, Step.KEY, found.decoded, found.spans)
 
     def key(self, frame: Frame) -> Inference:
-        """Run the full graph on a frame."""
-        return self._run(KEY, frame, {})
+        """Run the full graph on a frame; on the backend of `swap_to` from the first such frame on for which it is ready."""
+        newer = None if self._swap is None else self._swap.take()
+        if newer is not None:
+            # Frames that rest on an earlier key frame still need the graphs that it ran on.
+            self._retired.add(self._opened)
+            self._opened = newer
+        return self._run(KEY, self._opened, frame, {})
 
     def warp(self, frame: Frame, carry: Carry) -> Inference:
         """Run the light graph on a frame and on what a key frame of the same size left.
@@ -107,17 +123,20 @@ class Model:
             raise BackendError(f"{self.bundle.path} has no graph {WARP!r}: its frames cannot be warped, only propagated")
         if carry.image_hw != frame.image_hw:
             raise BackendError(f"the key frame had {carry.image_hw} pixels, this one has {frame.image_hw}; run a key frame first")
-        return self._run(WARP, frame, carry.tensors)
+        return self._run(WARP, carry.opened, frame, carry.tensors)
 
     def reopen_key(self) -> None:
         """Open the full graph anew, from the calling thread."""
-        self._sessions.pop(KEY).close()
-        self._sessions[KEY] = self._open_session(KEY)
+        self._opened.reopen(KEY)
 
     def prepare_warp(self) -> None:
         """Open the light graph now, so that no frame waits for it. Doing it twice is fine."""
-        if WARP not in self._sessions:
-            self._sessions[WARP] = self._open_session(WARP)
+        self._opened.session(WARP)
+
+    def swap_to(self, swap: Swap) -> None:
+        """Get another backend ready beside the one that serves; a later key frame changes over to it, the next frames follow."""
+        self._swap = swap
+        swap.start(lambda: self._opened.names)
 
     def result(self, frame: Frame, step: Step, decoded: Decoded, spans: Mapping[str, float] | None = None, *, since_key: int = 0) -> Result:
         """What was found in a frame, with the frame's own numbers and its age at this moment."""
@@ -134,21 +153,20 @@ class Model:
             spans=spans or {},
         )
 
-    def _run(self, name: str, frame: Frame, carried: Mapping[str, Carried]) -> Inference:
+    def _run(self, name: str, opened: Opened, frame: Frame, carried: Mapping[str, Carried]) -> Inference:
         if self._closed:
             raise BackendError("the model is closed; open it again")
-        if name == WARP:
-            self.prepare_warp()
+        session = opened.session(name)
         start_s = self.clock()
         fit = self._place(frame)
         feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
-        outputs, carry = self._sessions[name].run_carrying(feeds, carried)
+        outputs, carry = session.run_carrying(feeds, carried)
         inferred_s = self.clock()
         decoded = self._family.decode(outputs, fit, self.score_threshold)
         self._check_classes(decoded)
         spans = {"prepare": prepared_s - start_s, "infer": inferred_s - prepared_s, "decode": self.clock() - inferred_s}
-        return Inference(decoded, Carry(carry, frame.image_hw), spans)
+        return Inference(decoded, Carry(carry, frame.image_hw, opened), spans)
 
     def _place(self, frame: Frame) -> Fit:
         try:
@@ -167,10 +185,12 @@ class Model:
             )
 
     def close(self) -> None:
-        """Free the sessions. Calling it twice is fine."""
+        """Free the sessions, and give up what `swap_to` has begun. Calling it twice is fine."""
         self._closed = True
-        for session in self._sessions.values():
-            session.close()
+        if self._swap is not None:
+            self._swap.close()
+        for opened in (self._opened, *self._retired):
+            opened.close()
 
 
 def _check_graphs(bundle: Bundle, wanted: tuple[str, ...]) -> None:
@@ -196,6 +216,9 @@ def load(
     precision: str = "auto",
     threads: int | None = None,
     score_threshold: float = DEFAULT_SCORE,
+    build: str | None = None,
+    allow_cpu_fallback: bool = False,
+    note: Note | None = None,
 ) -> Model:
     """Open a bundle.
 
@@ -205,19 +228,50 @@ def load(
         precision: ``auto`` (fp32) or one that the bundle holds.
         threads: CPU threads; None = all cores.
         score_threshold: instances must score above it.
+        build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
+            needs none and change over at a key frame; ``never``: do without. None: wait for a backend that is named, else background.
+        allow_cpu_fallback: let a GPU's backend leave to the CPU what it cannot run; else that is an error.
+        note: takes a line when engines are built aside, and when their backend takes over or fails to; None: a warning in the log.
 
     Raises:
         BundleError: the bundle is damaged, foreign or incomplete.
         MissingDependencyError: the backend is not installed.
+        BackendError: the backend cannot run the bundle.
         UsageError: an argument that cannot work.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
     bundle = read_bundle(path)
-    choice = choose(backend)
     wanted = DEFAULT_PRECISION if precision == "auto" else precision
 
-    def open_session(name: str) -> Session:
-        return BACKENDS[choice.name].open(bundle.file(name, wanted), bundle.graphs[name], wanted, threads)
+    def named(name: str) -> Backend:
+        return backend_named(name, allow_cpu_fallback=allow_cpu_fallback)
 
-    return Model(bundle, open_session, choice, score_threshold)
+    def entry(graph: str) -> tuple[Path, Graph, str]:
+        return bundle.file(graph, wanted), bundle.graphs[graph], wanted
+
+    def opener(choice: Choice) -> Callable[[str], Session]:
+        return lambda graph: named(choice.name).open(*entry(graph), threads)
+
+    def is_built(name: str) -> bool:
+        return all(is_ready(named(name), *entry(graph)) for graph in bundle.graphs)
+
+    chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), is_built)
+    model = Model(bundle, opener(chosen.now), chosen.now, score_threshold)
+    if chosen.later is not None:
+        tell = note or logging.getLogger(__name__).warning
+        tell(f"building engines for backend {chosen.later.name}; {chosen.now.name} serves until they are there")
+        builder = _builder(named(chosen.later.name), list(map(entry, bundle.graphs)))
+        model.swap_to(Swap(chosen.later, builder, opener(chosen.later), tell))
+    return model
+
+
+def _builder(backend: Backend, files: Sequence[tuple[Path, Graph, str]]) -> Callable[[Report], None]:
+    """Builds what a backend needs for all of the files, one after the other."""
+
+    def build(report: Report) -> None:
+        for entry in files:
+            if isinstance(backend, Prepares):
+                backend.prepare(*entry, report)
+
+    return build

@@ -15,7 +15,10 @@ from edgeseg.errors import BackendError, MissingDependencyError, UsageError
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "BACKGROUND",
     "BUILDS",
+    "NEVER",
+    "WAIT",
     "Backend",
     "Carried",
     "Choice",
@@ -23,7 +26,7 @@ __all__ = [
     "Prepares",
     "Probe",
     "Session",
-    "backend",
+    "backend_named",
     "choose",
     "is_ready",
     "plan",
@@ -58,7 +61,7 @@ class Plan:
     later: Choice | None = None
 
 
-def backend(name: str, *, allow_cpu_fallback: bool = False) -> Backend:
+def backend_named(name: str, *, allow_cpu_fallback: bool = False) -> Backend:
     """A backend of the table; where it belongs to a GPU, one that may leave part of a graph to the CPU if that is allowed."""
     found = BACKENDS[name]
     return found.allowing_cpu_fallback() if allow_cpu_fallback and isinstance(found, FallsBack) else found

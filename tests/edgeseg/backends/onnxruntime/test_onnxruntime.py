@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgeseg.backends import BACKENDS, backend
+from edgeseg.backends import BACKENDS, backend_named
 from edgeseg.backends import onnxruntime as ours
 from edgeseg.backends.onnxruntime import ON_GPU, OnnxRuntime
 from edgeseg.backends.onnxruntime.assignment import RECORD, assignment
@@ -47,7 +47,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Installer:
 
 
 def _open(name: str, folder: Path, allow: bool = False) -> Any:
-    return backend(name, allow_cpu_fallback=allow).open(*GRAPHS[0].write(folder), "fp32", 1)
+    return backend_named(name, allow_cpu_fallback=allow).open(*GRAPHS[0].write(folder), "fp32", 1)
 
 
 def test_a_session_says_how_many_nodes_run_where(install: Installer, tmp_path: Path) -> None:
@@ -239,6 +239,6 @@ def test_the_real_library_reports_its_nodes(tmp_path: Path) -> None:
 
 def test_only_a_backend_of_a_gpu_can_be_allowed_more() -> None:
     """The permission changes nothing for the others, nor for the table itself."""
-    assert backend("openvino", allow_cpu_fallback=True) is BACKENDS["openvino"]
-    assert backend("onnxruntime-cuda") is BACKENDS["onnxruntime-cuda"]
-    assert isinstance(backend("onnxruntime-cuda", allow_cpu_fallback=True), OnnxRuntime)
+    assert backend_named("openvino", allow_cpu_fallback=True) is BACKENDS["openvino"]
+    assert backend_named("onnxruntime-cuda") is BACKENDS["onnxruntime-cuda"]
+    assert isinstance(backend_named("onnxruntime-cuda", allow_cpu_fallback=True), OnnxRuntime)
