@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from edgeseg.backends import AUTO, BACKGROUND, WAIT, Backend, Carried, Choice, Prepares, Session, backend_named, is_ready, plan
+from edgeseg.backends import AUTO, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
@@ -231,7 +231,7 @@ def load(
         build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
             needs none and change over at a key frame; ``never``: do without. None: wait for a backend that is named, else background.
         allow_cpu_fallback: let a GPU's backend leave to the CPU what it cannot run; else that is an error.
-        note: takes a line when engines are built aside, and when their backend takes over or fails to; None: a warning in the log.
+        note: takes a line when engines are built, and when their backend takes over or fails to; None: a warning in the log.
 
     Raises:
         BundleError: the bundle is damaged, foreign or incomplete.
@@ -241,37 +241,47 @@ def load(
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
-    bundle = read_bundle(path)
-    wanted = DEFAULT_PRECISION if precision == "auto" else precision
-
-    def named(name: str) -> Backend:
-        return backend_named(name, allow_cpu_fallback=allow_cpu_fallback)
-
-    def entry(graph: str) -> tuple[Path, Graph, str]:
-        return bundle.file(graph, wanted), bundle.graphs[graph], wanted
-
-    def opener(choice: Choice) -> Callable[[str], Session]:
-        return lambda graph: named(choice.name).open(*entry(graph), threads)
-
-    def is_built(name: str) -> bool:
-        return all(is_ready(named(name), *entry(graph)) for graph in bundle.graphs)
-
-    chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), is_built)
-    model = Model(bundle, opener(chosen.now), chosen.now, score_threshold)
-    if chosen.later is not None:
-        tell = note or logging.getLogger(__name__).warning
-        tell(f"building engines for backend {chosen.later.name}; {chosen.now.name} serves until they are there")
-        builder = _builder(named(chosen.later.name), list(map(entry, bundle.graphs)))
-        model.swap_to(Swap(chosen.later, builder, opener(chosen.later), tell))
+    loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
+    chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
+    now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
+    if not loader.is_built(now.name):
+        tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
+    model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
+    if later is not None:
+        tell(f"building engines for backend {later.name}; {now.name} serves until they are there")
+        model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))
     return model
 
 
-def _builder(backend: Backend, files: Sequence[tuple[Path, Graph, str]]) -> Callable[[Report], None]:
-    """Builds what a backend needs for all of the files, one after the other."""
+@dataclass(frozen=True)
+class _Loader:
+    """A bundle in one precision, for whichever backend."""
 
-    def build(report: Report) -> None:
-        for entry in files:
-            if isinstance(backend, Prepares):
-                backend.prepare(*entry, report)
+    bundle: Bundle
+    precision: str
+    threads: int | None
+    allow_cpu_fallback: bool
 
-    return build
+    def is_built(self, name: str) -> bool:
+        """Whether the backend of a name has nothing to build for any graph."""
+        backend = self._backend(name)
+        return all(is_ready(backend, *self._entry(graph)) for graph in self.bundle.graphs)
+
+    def builder(self, name: str) -> Callable[[Report], None]:
+        """Builds all that the backend needs."""
+
+        def build(report: Report) -> None:
+            for graph in self.bundle.graphs:
+                get_ready(self._backend(name), *self._entry(graph), report)
+
+        return build
+
+    def opener(self, name: str) -> Callable[[str], Session]:
+        """Opens a graph on the backend."""
+        return lambda graph: self._backend(name).open(*self._entry(graph), self.threads)
+
+    def _backend(self, name: str) -> Backend:
+        return backend_named(name, allow_cpu_fallback=self.allow_cpu_fallback)
+
+    def _entry(self, graph: str) -> tuple[Path, Graph, str]:
+        return self.bundle.file(graph, self.precision), self.bundle.graphs[graph], self.precision

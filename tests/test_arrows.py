@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Drawing is shared by the sinks that show pictures.
     "draw": BOTTOM,
     "sinks": BOTTOM | {"draw"},
-    "backends": SHARED,
+    "device": BOTTOM,
+    "backends": SHARED | {"device"},
     "families": SHARED,
     "data": set(),
     "swap": SHARED | {"backends"},
@@ -44,11 +45,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Optional package -> the one module of edgeseg that imports it, inside a function.
 OPTIONAL = {
+    "cuda": "edgeseg/device/cuda_python.py",
     "cv2": "edgeseg/opencv.py",
     "onnxruntime": "edgeseg/backends/onnxruntime/library.py",
     "onnxruntime_ep_nv_tensorrt_rtx": "edgeseg/backends/onnxruntime/library.py",
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
+    "pycuda": "edgeseg/device/pycuda.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
     "trackeval": "edgeseg/evaluation/identity.py",
@@ -58,8 +61,8 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
 BLOCKED = [
-    "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "rich", "torch", "torchvision", "onnx", "onnxscript",
-    "scipy", "trackeval", "PIL",
+    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision",
+    "onnx", "onnxscript", "scipy", "trackeval", "PIL",
 ]  # fmt: skip
 
 

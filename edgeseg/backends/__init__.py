@@ -6,10 +6,12 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from edgeseg.backends.base import Backend, Carried, FallsBack, Prepares, Probe, Session, is_ready
+from edgeseg.backends.base import Backend, Carried, FallsBack, Probe, Session, get_ready, is_ready
 from edgeseg.backends.fake import Fake
 from edgeseg.backends.onnxruntime import ON_GPU, OnnxRuntime
 from edgeseg.backends.openvino import OpenVino
+from edgeseg.backends.tensorrt import TensorRt
+from edgeseg.backends.tensorrt.gpu import find_gpu
 from edgeseg.errors import BackendError, MissingDependencyError, UsageError
 
 __all__ = [
@@ -23,18 +25,18 @@ __all__ = [
     "Carried",
     "Choice",
     "Plan",
-    "Prepares",
     "Probe",
     "Session",
     "backend_named",
     "choose",
+    "get_ready",
     "is_ready",
     "plan",
     "prefer",
 ]
 
 AUTO = "auto"
-_ALL: tuple[Backend, ...] = (OnnxRuntime(), OpenVino(), *map(OnnxRuntime, ON_GPU), Fake())
+_ALL: tuple[Backend, ...] = (OnnxRuntime(), OpenVino(), TensorRt(), *map(OnnxRuntime, ON_GPU), Fake())
 BACKENDS: dict[str, Backend] = {entry.name: entry for entry in _ALL}
 _GPU_FIRST = ("tensorrt", "onnxruntime-cuda")
 """What ``auto`` takes where it can be used, before any backend of the CPU. The other backends of a GPU must be asked for by name:
@@ -108,8 +110,8 @@ def choose(name: str = AUTO, is_built: Callable[[str], bool] = lambda _: True) -
         MissingDependencyError: it, or with ``auto`` every one, cannot be used; says what to install.
     """
     if name == AUTO:
-        known = [other for other in (*_GPU_FIRST, *_ON_CPU) if other in BACKENDS]
-        probes = {other: BACKENDS[other].probe() for other in known}
+        # To look for TensorRT is to load it, which is not worth it where there is no GPU.
+        probes = {other: BACKENDS[other].probe() for other in (*(_GPU_FIRST if find_gpu() else ()), *_ON_CPU)}
         return prefer({other: _unless_built(probe, other, is_built) for other, probe in probes.items()}, platform.machine())
     if name not in BACKENDS:
         raise UsageError(f"there is no backend {name!r}; choose {AUTO} or one of {', '.join(BACKENDS)}")

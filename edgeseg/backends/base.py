@@ -170,6 +170,12 @@ def is_ready(backend: Backend, file: Path, graph: Graph, precision: str) -> bool
     return not isinstance(backend, Prepares) or backend.ready(file, graph, precision)
 
 
+def get_ready(backend: Backend, file: Path, graph: Graph, precision: str, report: Callable[[str, float], None]) -> None:
+    """Let a backend build what it needs for a file, if it needs anything; see `Prepares`."""
+    if isinstance(backend, Prepares):
+        backend.prepare(file, graph, precision, report)
+
+
 def check_feeds(expected: tuple[TensorSpec, ...], given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> None:
     """Raise unless the given tensors, by name with dtype and shape, are exactly those that a graph expects."""
     problems = [f"{name}: not an input" for name in given if name not in {spec.name for spec in expected}]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import edgeseg
-from edgeseg.cli import demo, doctor, inspect, run
+from edgeseg.cli import build, demo, doctor, inspect, run
 from edgeseg.cli import eval as evaluate
 from edgeseg.errors import EdgesegError
 
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgesegError as error:
         print(f"edgeseg: error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\nedgeseg: stopped; outputs hold the frames up to here", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\nedgeseg: stopped; {stop.args[0] if stop.args else 'outputs hold the frames up to here'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain about it once more at exit.
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (demo, run, evaluate, inspect, doctor):
+    for verb in (demo, run, evaluate, inspect, build, doctor):
         verb.add_parser(verbs)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)

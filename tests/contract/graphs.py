@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import onnx
-import onnx.parser
-from onnx import helper
 
 from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.types import AnyArray, F32Array
 
 Tensors = Mapping[str, AnyArray]
+STORED = Path(__file__).resolve().parent.parent / "data" / "contract"
+"""The same graphs as files, for machines without the onnx package."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,30 @@ class TinyGraph:
 
     def write(self, folder: Path) -> tuple[Path, Graph]:
         """The file, and what a manifest would say of it."""
-        model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 18]> {self.name} {self.text}')
+        import onnx
+
+        model = self.model()
         onnx.checker.check_model(model, full_check=True)
         file = folder / f"{self.name}.onnx"
         onnx.save(model, file)
         return file, Graph({"fp32": file.name}, _specs(model.graph.input), _specs(model.graph.output))
 
+    def model(self) -> Any:
+        """The ``onnx.ModelProto`` of the text."""
+        import onnx.parser
 
-def _specs(values: list[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+        return onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 18]> {self.name} {self.text}')
+
+    def stored(self) -> tuple[Path, Graph]:
+        """As `write`, from the checkout and without the onnx package."""
+        feeds = self.feeds(np.random.default_rng(0))
+        sides = (tuple(TensorSpec(n, a.dtype.name, np.shape(a)) for n, a in side.items()) for side in (feeds, self.reference(feeds)))
+        return STORED / f"{self.name}.onnx", Graph({"fp32": f"{self.name}.onnx"}, *sides)
+
+
+def _specs(values: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    from onnx import helper
+
     types = [value.type.tensor_type for value in values]
     dtypes = [helper.tensor_dtype_to_np_dtype(kind.elem_type).name for kind in types]
     shapes = [tuple(side.dim_value for side in kind.shape.dim) for kind in types]

@@ -86,6 +86,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     made = Engines()
     monkeypatch.setitem(BACKENDS, made.name, made)
     monkeypatch.setattr(backends, "_GPU_FIRST", (made.name,))
+    monkeypatch.setattr(backends, "find_gpu", lambda: "a GPU")
     return made
 
 
@@ -323,7 +324,7 @@ from edgeseg import backends, load
 from tests.edgeseg.test_swap import Engines
 
 backends.BACKENDS["engines"] = Engines()
-backends._GPU_FIRST = ("engines",)
+backends._GPU_FIRST, backends.find_gpu = ("engines",), lambda: "a GPU"
 model = load({str(video)!r}, note=print)
 backends.BACKENDS["engines"].started.wait()
 """

@@ -9,9 +9,10 @@ import numpy as np
 
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.onnxruntime.assignment import RECORD, SINCE, assignment, counted
-from edgeseg.backends.onnxruntime.library import PLUGIN, driver_problem, errors, library, plugin_installed, register_plugin
+from edgeseg.backends.onnxruntime.library import PLUGIN, errors, library, plugin_installed, register_plugin
 from edgeseg.backends.onnxruntime.providers import CPU, ON_GPU, Provider
 from edgeseg.backends.onnxruntime.session import OnnxRuntimeSession, tensors
+from edgeseg.backends.tensorrt.gpu import find_gpu
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
 
@@ -58,8 +59,8 @@ class OnnxRuntime:
             return f"the package {PLUGIN} is not installed", _REMEDY_PLUGIN
         if not provider.plugin and provider.name not in built:
             return f"this build has no provider {provider.word}, only {', '.join(map(_short, built))}", _REMEDY_GPU
-        if problem := driver_problem():
-            return f"there is no NVIDIA driver ({problem})", _REMEDY_DRIVER
+        if find_gpu() is None:
+            return "there is no NVIDIA GPU with a driver", _REMEDY_DRIVER
         try:
             if provider.plugin:
                 _plugin_devices(module, provider)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import importlib.util
@@ -10,7 +9,6 @@ from typing import Any
 
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 """Package that brings the provider TensorRT-RTX as a plug-in."""
-_DRIVER = "libcuda.so.1"
 
 
 def library() -> Any:
@@ -23,15 +21,6 @@ def errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
     native = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     own = [entry for entry in vars(native).values() if isinstance(entry, type) and issubclass(entry, Exception)]
     return (*own, RuntimeError, ValueError, *more)
-
-
-def driver_problem() -> str:
-    """Why the driver of an NVIDIA GPU cannot be loaded; empty where it can."""
-    try:
-        ctypes.CDLL(_DRIVER)
-    except OSError as error:
-        return str(error)
-    return ""
 
 
 def plugin_installed() -> bool:

@@ -18,6 +18,7 @@ from edgeseg.backends import onnxruntime as ours
 from edgeseg.backends.onnxruntime import ON_GPU, OnnxRuntime
 from edgeseg.backends.onnxruntime.assignment import RECORD, assignment
 from edgeseg.backends.onnxruntime.library import PLUGIN, register_plugin
+from edgeseg.backends.tensorrt.gpu import Gpu
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
 from tests.contract.graphs import GRAPHS
@@ -37,7 +38,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Installer:
         vars(plugin).update(get_library_path=lambda: "/there/plugin.so")
         monkeypatch.setitem(sys.modules, "onnxruntime", stand_in.module())
         monkeypatch.setitem(sys.modules, PLUGIN, plugin)
-        monkeypatch.setattr(ours, "driver_problem", lambda: "")
+        monkeypatch.setattr(ours, "find_gpu", lambda: Gpu("a GPU", (8, 7)))
         monkeypatch.setattr(ours, "plugin_installed", lambda: True)
         register_plugin.cache_clear()
         return stand_in
@@ -155,7 +156,7 @@ def test_carried_tensors_stay_on_the_device(install: Installer, tmp_path: Path, 
 
 
 def _no_driver(_: StandIn, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ours, "driver_problem", lambda: "libcuda.so.1: cannot open")
+    patch.setattr(ours, "find_gpu", lambda: None)
 
 
 def _cpu_build(stand_in: StandIn, _: pytest.MonkeyPatch) -> None:
@@ -179,10 +180,10 @@ def _no_devices(stand_in: StandIn, _: pytest.MonkeyPatch) -> None:
     [
         ("onnxruntime-cuda", _cpu_build, "no provider CUDA, only CPU", "pip install 'edgeseg[gpu]' (onnx"),
         ("onnxruntime-tensorrt", _cpu_build, "has no provider TensorRT", "own the same files"),
-        ("onnxruntime-cuda", _no_driver, "no NVIDIA driver (libcuda.so.1: cannot open)", "driver"),
+        ("onnxruntime-cuda", _no_driver, "no NVIDIA GPU with a driver", "driver"),
         ("onnxruntime-cuda", _no_cudnn, "CUDA does not start: libcudnn.so.9: cannot open", "CUDA and cuDNN"),
         ("onnxruntime-tensorrt-rtx", _no_package, f"{PLUGIN} is not installed", "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13"),
-        ("onnxruntime-tensorrt-rtx", _no_driver, "no NVIDIA driver", "driver"),
+        ("onnxruntime-tensorrt-rtx", _no_driver, "no NVIDIA GPU", "driver"),
         ("onnxruntime-tensorrt-rtx", _no_devices, "TensorRT-RTX finds no GPU", "CUDA"),
     ],
 )  # fmt: skip
