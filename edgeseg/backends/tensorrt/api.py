@@ -95,7 +95,6 @@ class ILayer(Protocol):
 
     name: str
     type: object
-    num_outputs: int
 
     def get_output(self, index: int, /) -> ITensor:
         """One of its outputs."""
@@ -172,9 +171,7 @@ class IBuilderConfig(Protocol):
 
 
 class IHostMemory(Protocol):
-    """Bytes that the library owns; has the buffer protocol."""
-
-    nbytes: int
+    """Bytes that the library owns, read through the buffer protocol."""
 
 
 class Builder(Protocol):

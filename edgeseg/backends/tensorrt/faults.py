@@ -13,7 +13,7 @@ CPU_OPERATORS = ("NonMaxSuppression", "NonZero", "RoiAlign")
 """Operators of graphs that were exported for CPUs."""
 _OTHER_BACKEND = "or run it with --backend onnxruntime"
 _NOISE = re.compile(
-    r"\[\w+\.cpp::\w+::\d+\] |\b\w+::\w+: |Error Code \d+: [\w ]*| In \w+ at \S+|Assertion failed: |Invalid Node - \S*|ITopKLayer \S+ "
+    r"\[\w+\.cpp::\w+::\d+\] |\b\w+::\w+: |Error Code \d+: [\w ]*| In \w+ at \S+|Assertion failed: |Invalid Node - \S*|\w+ == \S+: "
 )
 """Where in the library's own source a complaint was made."""
 
@@ -50,7 +50,7 @@ _MEANINGS = (
         "it is quantised with a zero point, and TensorRT takes symmetric int8 alone",
         "Export the model again with --precision int8.",
     ),
-    (r"no optimization profile", "inputs have no fixed size", "Export the model again with edgeseg, whose graphs have."),
+    (r"no optimization profile", "its inputs have no fixed size", "Export the model again with edgeseg, whose graphs have."),
     (r"[Oo]ut of memory|OutOfMemory", "the GPU's memory ran out while building", "End what else uses the GPU and try again."),
     (
         r"driver version is insufficient",
