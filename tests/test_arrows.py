@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "keyframes": MODEL | LEAVES | {"model"},
     "pipeline": MODEL | LEAVES | {"model", "keyframes"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"model", "pipeline", "stream", "data", "draw", ""},
+    "cli": MODEL | LEAVES | {"device", "model", "pipeline", "stream", "data", "draw", ""},
     "": MODEL | LEAVES | {"model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }

@@ -18,7 +18,10 @@ import edgeseg
 from edgeseg import backends
 from edgeseg.backends import BACKENDS, Choice, Probe, Session
 from edgeseg.backends.fake import Fake
+from edgeseg.backends.tensorrt import TensorRt
+from edgeseg.backends.tensorrt.engines import Request
 from edgeseg.bundle import Bundle, Graph, read_bundle
+from edgeseg.device.fake import FakeDevice
 from edgeseg.errors import BackendError, MissingDependencyError, UsageError
 from edgeseg.families.base import KEY, WARP
 from edgeseg.model import Model
@@ -26,6 +29,7 @@ from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.swap import Opened, Report, Swap
 from edgeseg.types import Frame, Result, Step
 from tests.bundles import tiny_bundle
+from tests.contract import fake_tensorrt
 from tests.edgeseg.made_up_graphs import Graphs
 
 HW = (64, 64)
@@ -354,3 +358,31 @@ def test_an_opened_graph_is_opened_once(video: Path) -> None:
     graphs.close()
     graphs.close()
 
+
+
+def test_tensorrt_takes_over_on_a_device(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend itself, on the fake device: plans are made aside, tensors are carried on the device, and nothing is left there."""
+    device, made, noted = FakeDevice(), [], []
+
+    def plan(request: Request, report: Report, note: Any) -> bytes:
+        report("building", 0.5)
+        made.append((request.file.name, threading.current_thread().name))
+        return fake_tensorrt.plan(request, report, note)
+
+    parts = fake_tensorrt.parts(device, plan=plan, is_there=lambda request: request.file.name in dict(made))
+    monkeypatch.setitem(BACKENDS, "tensorrt", TensorRt(parts))
+    monkeypatch.setattr(backends, "find_gpu", lambda: "a GPU")
+    with edgeseg.load(video, note=noted.append) as model, Pipeline(model, StreamSettings("fixed:2", "warp")) as pipeline:
+        first = [pipeline.step(frame) for frame in _frames(2)]
+        model._swap.wait()
+        later = [pipeline.step(frame) for frame in _frames(4, 2)]
+        assert (model.choice.name, model.runs_on.partition(",")[0]) == ("tensorrt", "fake GPU")
+        assert device.live
+        del pipeline._key
+
+    for result in (*first, *later):
+        _same(first[0], result)
+    assert {name for name, thread in made if thread == "edgeseg-build"} == {"key.onnx", "warp.onnx"}
+    assert noted[-1] == "backend tensorrt (fastest on this GPU) takes over: its engines are built"
+    gc.collect()
+    assert device.live == []
