@@ -54,15 +54,16 @@ OPTIONAL = {
     "pycuda": "edgeseg/device/pycuda.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
+    **dict.fromkeys(("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"), "edgeseg/backends/tensorrt/library.py"),
     "trackeval": "edgeseg/evaluation/identity.py",
 }
 # A module name that is computed; the runtime has no business with one.
 UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
-EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "tensorrt_rtx_bindings", "typing_extensions"}
+EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
     "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision",
-    "onnx", "onnxscript", "scipy", "trackeval", "PIL",
+    "onnx", "onnxscript", "scipy", "trackeval", "PIL", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def plug_in(monkeypatch, verb):
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry] if group == cli.PLUGINS else [])
 
 
-@pytest.mark.parametrize("verb", ["demo", "run", "eval", "inspect", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "run", "eval", "inspect", "build", "doctor"])
 def test_help_of_every_verb_has_examples(verb, capsys):
     """Each verb explains itself with commands to copy."""
     assert main([verb, "--help"]) == 0
