@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 from collections.abc import Callable, Iterator
@@ -75,7 +76,10 @@ def _context() -> Any:
     """
     driver = _pycuda()
     driver.init()
-    return driver.Device(0).retain_primary_context()
+    context = driver.Device(0).retain_primary_context()
+    # Left to its destructor, it would be given back as a context that is no primary one, which the driver refuses.
+    atexit.register(context.detach)
+    return context
 
 
 class PyCuda(Driver):
@@ -176,6 +180,7 @@ class _Device(Device):
     def capture(self, stream: Stream, work: Callable[[], object]) -> Recording:
         return _Recording(self, Captured(stream.handle, work))
 
+    @_translated
     def compile(self, source: str, function: str) -> Kernel:
         try:
             module = _compiler().SourceModule(source, no_extern_c=True)
