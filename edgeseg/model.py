@@ -246,6 +246,7 @@ def load(
     now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
     if not loader.is_built(now.name):
         tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
+        loader.builder(now.name)(lambda _phase, _fraction: None)
     model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
     if later is not None:
         tell(f"building engines for backend {later.name}; {now.name} serves until they are there")

@@ -16,65 +16,23 @@ import pytest
 
 import edgeseg
 from edgeseg import backends
-from edgeseg.backends import BACKENDS, Choice, Probe, Session
+from edgeseg.backends import BACKENDS, Choice, Session
 from edgeseg.backends.fake import Fake
 from edgeseg.backends.tensorrt import TensorRt
 from edgeseg.backends.tensorrt.engines import Request
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.device.fake import FakeDevice
-from edgeseg.errors import BackendError, MissingDependencyError, UsageError
+from edgeseg.errors import BackendError
 from edgeseg.families.base import KEY, WARP
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.swap import Opened, Report, Swap
 from edgeseg.types import Frame, Result, Step
-from tests.bundles import tiny_bundle
 from tests.contract import fake_tensorrt
+from tests.edgeseg.made_up_engines import Engines
 from tests.edgeseg.made_up_graphs import Graphs
 
 HW = (64, 64)
-
-
-class Engines:
-    """A backend that builds engines when it is told that it may."""
-
-    name = "engines"
-
-    def __init__(self) -> None:
-        self.built: set[Path] = set()
-        self.gate = threading.Event()
-        self.started = threading.Event()
-        self.error: Exception | None = None
-        self.opened: list[str] = []
-        self.closed: list[str] = []
-
-    def probe(self) -> Probe:
-        return Probe(True, "1.0", "made up")
-
-    def ready(self, file: Path, graph: Graph, precision: str) -> bool:  # noqa: ARG002  the protocol's arguments
-        return file in self.built
-
-    def prepare(self, file: Path, graph: Graph, precision: str, report: Report) -> None:  # noqa: ARG002
-        self.started.set()
-        while not self.gate.wait(0.001):
-            report("building", 0.5)
-        if self.error is not None:
-            raise self.error
-        self.built.add(file)
-
-    def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:  # noqa: ARG002
-        self.built.add(file)
-        self.opened.append(file.stem)
-        session = BACKENDS["onnxruntime"].open(file, graph, precision, 1)
-        session.runs_on = f"engine of {file.stem}"
-        release = session._release
-
-        def noted() -> None:
-            self.closed.append(file.stem)
-            release()
-
-        session._release = noted
-        return session
 
 
 @pytest.fixture(autouse=True)
@@ -82,22 +40,6 @@ def no_thread_left() -> Iterator[None]:
     """What a test starts must have ended."""
     yield
     assert [thread for thread in threading.enumerate() if thread.name.startswith("edgeseg")] == []
-
-
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
-    """The backend, which ``auto`` prefers."""
-    made = Engines()
-    monkeypatch.setitem(BACKENDS, made.name, made)
-    monkeypatch.setattr(backends, "_GPU_FIRST", (made.name,))
-    monkeypatch.setattr(backends, "find_gpu", lambda: "a GPU")
-    return made
-
-
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    """A bundle with both graphs."""
-    return tiny_bundle(tmp_path / "video", warp=True)
 
 
 def _frames(count: int, start: int = 0) -> list[Frame]:
@@ -252,80 +194,12 @@ def test_what_was_ready_and_never_taken_is_closed(engines: Engines, video: Path)
     assert engines.opened == engines.closed == [KEY]
 
 
-def test_the_log_is_told_where_nobody_listens(engines: Engines, video: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In Python without a note the lines are warnings of the log."""
-    engines.error = BackendError("no")
-    engines.gate.set()
-    with edgeseg.load(video) as model:
-        model._swap.wait()
-
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-
-
-@pytest.mark.parametrize("arguments", [{"build": "wait"}, {"backend": "engines"}, {"backend": "engines", "build": "wait"}])
-def test_waiting_opens_the_best_backend_at_once(engines: Engines, video: Path, arguments: dict[str, Any]) -> None:
-    """A backend that is named is waited for, unless something else is asked."""
-    with edgeseg.load(video, **arguments) as model:
-        assert (model.choice.name, model._swap) == ("engines", None)
-
-
-def test_a_named_backend_can_be_built_aside(engines: Engines, video: Path) -> None:
-    """It takes over from what auto finds."""
-    engines.gate.set()
-    with edgeseg.load(video, backend="engines", build="background", note=lambda _: None) as model:
-        assert model.choice.name != "engines"
-        model._swap.wait()
-        model(_frames(1)[0].pixels)
-        assert model.choice == Choice("engines", "as asked")
-
-
-def test_never_does_without(engines: Engines, video: Path) -> None:
-    """Auto takes the next best; a backend that is named is refused with what to do."""
-    with edgeseg.load(video, build="never") as model:
-        assert (model.choice.name != "engines", model._swap) == (True, None)
-    with pytest.raises(BackendError, match=r"engines has no engines of this bundle, and none may be built\. Run 'edgeseg build BUNDLE'"):
-        edgeseg.load(video, backend="engines", build="never")
-
-
-@pytest.mark.parametrize("build", ["wait", "background", "never"])
-def test_engines_that_are_there_serve_from_the_first_frame(engines: Engines, video: Path, build: str) -> None:
-    """Nothing is built then."""
-    engines.built = {video / "key.onnx", video / "warp.onnx"}
-    with edgeseg.load(video, build=build) as model:
-        assert (model.choice.name, model._swap, engines.started.is_set()) == ("engines", None, False)
-
-
-def test_engines_of_one_graph_are_not_enough(engines: Engines, video: Path) -> None:
-    """All graphs of the bundle must be there."""
-    engines.built = {video / "key.onnx"}
-    with edgeseg.load(video, build="never") as model:
-        assert model.choice.name != "engines"
-
-
-def test_with_nothing_else_to_start_on_the_build_is_waited_for(engines: Engines, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a device that has TensorRT alone; without leave to build there is nothing."""
-    none = Probe(False, detail="not there", remedy="pip install it")
-    for name in ("onnxruntime", "openvino"):
-        monkeypatch.setattr(type(BACKENDS[name]), "probe", lambda _: none)
-    with edgeseg.load(video, build="background", note=lambda _: None) as model:
-        assert (model.choice.name, model._swap) == ("engines", None)
-    engines.built.clear()
-    with pytest.raises(MissingDependencyError, match=r"engines: it has no engines of this bundle yet \(edgeseg build BUNDLE\)"):
-        edgeseg.load(video, build="never")
-
-
-def test_an_unknown_way_to_build_is_wrong_usage(video: Path) -> None:
-    """The message lists the three."""
-    with pytest.raises(UsageError, match="build must be one of wait, background, never, got 'later'"):
-        edgeseg.load(video, build="later")
-
-
 def test_a_program_that_forgets_to_close_ends_in_order(video: Path, checkout: Path) -> None:
     """A build that goes on at the end of the program is given up, with no word about it."""
     script = f"""
 import threading
 from edgeseg import backends, load
-from tests.edgeseg.test_swap import Engines
+from tests.edgeseg.made_up_engines import Engines
 
 backends.BACKENDS["engines"] = Engines()
 backends._GPU_FIRST, backends.find_gpu = ("engines",), lambda: "a GPU"

@@ -126,7 +126,6 @@ def test_auto_never_takes_the_fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor decides between two usable backends, where there is no GPU."""
-    monkeypatch.setattr(backends, "_GPU_FIRST", ())
     monkeypatch.setattr(backends.platform, "machine", lambda: "aarch64")
     assert choose().name == "onnxruntime"
 
