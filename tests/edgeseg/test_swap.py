@@ -77,7 +77,7 @@ def test_the_next_key_frame_changes_over(engines: Engines, video: Path) -> None:
     assert sorted(engines.closed) == [KEY, WARP]
 
 
-def _counting(model: Model, bundle: Bundle, graphs: Graphs, name: str, noted: list[str]) -> Swap:
+def _counting(bundle: Bundle, graphs: Graphs, name: str, noted: list[str]) -> Swap:
     def open_session(graph: str) -> Session:
         return Fake(graphs.answer).open(bundle.file(graph, "fp32"), bundle.graphs[graph], "fp32", None)
 
@@ -92,7 +92,7 @@ def test_a_light_graph_gets_the_tensors_of_its_own_backend(video: Path) -> None:
     noted: list[str] = []
     with model:
         early = model.key(_frames(1)[0])
-        model.swap_to(_counting(model, bundle, new, "new", noted))
+        model.swap_to(_counting(bundle, new, "new", noted))
         model._swap.wait()
         fresh = model.key(_frames(1)[0])
         model.warp(_frames(1)[0], early.carry)
@@ -109,7 +109,7 @@ def test_the_graphs_before_are_closed_when_nothing_rests_on_them(video: Path, en
     opener = lambda name: engines.open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", 1)  # noqa: E731
     with Model(bundle, opener, Choice("engines", "for a test")) as model:
         early = model.key(_frames(1)[0])
-        model.swap_to(_counting(model, bundle, Graphs("yolact"), "new", []))
+        model.swap_to(_counting(bundle, Graphs("yolact"), "new", []))
         model._swap.wait()
         model.key(_frames(1)[0])
         gc.collect()
@@ -117,6 +117,20 @@ def test_the_graphs_before_are_closed_when_nothing_rests_on_them(video: Path, en
         del early
         gc.collect()
         assert engines.closed == [KEY]
+
+
+def test_closing_the_model_closes_the_graphs_before_as_well(video: Path, engines: Engines) -> None:
+    """Whoever still holds what they carried."""
+    bundle = read_bundle(video)
+    opener = lambda name: engines.open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", 1)  # noqa: E731
+    with Model(bundle, opener, Choice("engines", "for a test")) as model:
+        early = model.key(_frames(1)[0])
+        model.swap_to(_counting(bundle, Graphs("yolact"), "new", []))
+        model._swap.wait()
+        model.key(_frames(1)[0])
+
+    assert engines.closed == [KEY]
+    assert early.carry.tensors
 
 
 def test_overlapped_key_frames_change_over_too(engines: Engines, video: Path) -> None:
