@@ -55,7 +55,7 @@ def machine(_: list[str]) -> Json:
 
 def seam(_: list[str]) -> Json:
     """What each package costs: a small copy there and back with waiting, and replayed against plain enqueueing, microseconds."""
-    return {name: _caught(lambda driver=driver: _seam(driver)) for name, driver in DRIVERS.items()}
+    return {name: caught(lambda driver=driver: _seam(driver)) for name, driver in DRIVERS.items()}
 
 
 def _seam(driver: Driver) -> Json:
@@ -88,14 +88,14 @@ def _seam(driver: Driver) -> Json:
 
         contenders = {"copies": copies, "replayed": replayed, "active": entering}
         timings = measure(contenders, 1000, 100)
-        return {"by": device.driven_by, **{name: _microseconds(timing.values_s) for name, timing in timings.items()}}
+        return {"by": device.driven_by, **{name: microseconds(timing.values_s) for name, timing in timings.items()}}
 
 
 def graphs(bundles: list[str]) -> Json:
     """Every graph of every bundle in every precision: to open, to run, replayed and enqueued, and how near to ONNX Runtime's CPU."""
     found: Json = {}
     for path in (str(edgeseg.demo_bundle()), *bundles):
-        found[Path(path).name] = _caught(lambda path=path: _bundle(read_bundle(path)))
+        found[Path(path).name] = caught(lambda path=path: _bundle(read_bundle(path)))
     return found
 
 
@@ -104,7 +104,7 @@ def _bundle(bundle: Bundle) -> Json:
     if not probe.usable:
         return {"no_gpu": f"{probe.detail} ({probe.remedy})"}
     precisions = list(bundle.graphs["key"].files)
-    return {precision: _caught(lambda precision=precision: _precision(bundle, precision)) for precision in precisions}
+    return {precision: caught(lambda precision=precision: _precision(bundle, precision)) for precision in precisions}
 
 
 def _precision(bundle: Bundle, precision: str) -> Json:
@@ -151,8 +151,8 @@ def _times(opened: Mapping[str, Session], runs: Mapping[str, Callable[[], object
     slow = measure({"onnxruntime": contender("onnxruntime")}, REFERENCE_ROUNDS, 2)
     found = {}
     for name, timing in {**fast, **slow}.items():
-        found[name] = {"wall": _microseconds(timing.values_s), "warm_up": _microseconds(timing.warm_up_s)}
-        found[name] |= {part: _microseconds(values) for part, values in timing.parts_s.items()}
+        found[name] = {"wall": microseconds(timing.values_s), "warm_up": microseconds(timing.warm_up_s)}
+        found[name] |= {part: microseconds(values) for part, values in timing.parts_s.items()}
     return found
 
 
@@ -240,12 +240,14 @@ def _driver_version() -> str:
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def _microseconds(values_s: tuple[float, ...]) -> Json:
+def microseconds(values_s: tuple[float, ...]) -> Json:
+    """Median, 99th percentile and least of durations."""
     low, middle, high = np.percentile(values_s, [0, 50, 99]) * 1e6
     return {"median_us": round(middle, 2), "p99_us": round(high, 2), "min_us": round(low, 2), "count": len(values_s)}
 
 
-def _caught(work: Callable[[], Json]) -> Json:
+def caught(work: Callable[[], Json]) -> Json:
+    """What ``work`` gives, or how it failed."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001  whatever it is, the next part is to be measured
@@ -263,7 +265,7 @@ def main() -> None:
     if args.part == "summary":
         found, out = summary(args.folder), args.folder / "gpu.json"
     else:
-        found, out = _caught(lambda: {"machine": machine, "seam": seam, "graphs": graphs}[args.part](args.bundles)), args.out
+        found, out = caught(lambda: {"machine": machine, "seam": seam, "graphs": graphs}[args.part](args.bundles)), args.out
     out.write_text(json.dumps(found, indent=1, default=str) + "\n")
     print(f"{args.part}: {out}")
 

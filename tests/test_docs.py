@@ -105,7 +105,7 @@ def test_commands_of_a_document_run(document, desk, command_path):
     if "yolact_resnet50_54_800000.pth" in text:
         write_filler_checkpoint(desk / "yolact_resnet50_54_800000.pth")
     examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    variables = {**os.environ, "PATH": command_path}
+    variables = {**os.environ, "PATH": command_path, "EDGESEG_CACHE": str(desk / "engines")}
 
     for command in [*map(shlex.split, runnable(document)), *([sys.executable, "-c", example] for example in examples)]:
         done = subprocess.run(command, cwd=desk, env=variables, capture_output=True, text=True, check=False)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edgeseg.device import DRIVERS, Buffer, CaptureError, Device, Stream
+from edgeseg.device.resize import DeviceResize, resize
 from edgeseg.errors import BackendError
-from edgeseg.types import U8Array
+from edgeseg.types import SizeHW, U8Array
 
 MB = 1 << 20
 ADD = """
@@ -122,6 +123,22 @@ def test_a_kernel_runs(device: Device, stream: Stream) -> None:
         device.d2h(host.array, buffer, stream)
         stream.synchronize()
         np.testing.assert_array_equal(host.array, sent + np.uint8(3))
+
+
+@pytest.mark.parametrize(("before", "after"), [((1080, 1920), (550, 550)), ((48, 64), (133, 40)), ((7, 9), (100, 3)), ((1, 1), (5, 4))])
+def test_the_device_resizes_as_its_twin(device: Device, stream: Stream, before: SizeHW, after: SizeHW) -> None:
+    """To the last bit, up and down."""
+    sent = _bytes(before[0] * before[1] * 3)
+    with ExitStack() as stack:
+        resizer = stack.enter_context(DeviceResize(device, before, after))
+        host, back = (stack.enter_context(device.pinned(count)) for count in (sent.nbytes, after[0] * after[1] * 3))
+        source, to = (stack.enter_context(device.alloc(memory.array.nbytes)) for memory in (host, back))
+        host.array[:] = sent
+        device.h2d(source, host.array, stream)
+        resizer.enqueue(source, to, stream)
+        device.d2h(back.array, to, stream)
+        stream.synchronize()
+        np.testing.assert_array_equal(back.array.reshape(*after, 3), resize(sent.reshape(*before, 3), after))
 
 
 def test_source_that_does_not_compile_is_an_error(device: Device) -> None:

@@ -100,12 +100,15 @@ def obtain(request: Request, report: Report, note: Note) -> Engine:
 
 def _there(cache: EngineCache, identity: Identity, gpu: Gpu | None) -> Engine | None:
     """The engine of this identity, else one that was built for several GPU generations, of which this GPU's is one."""
-    candidates = [identity]
-    if gpu is not None and identity.fits == (str(gpu),):
-        lists = [fits for told in cache.entries() if isinstance(fits := _identity(told).get("fits"), list)]
-        candidates += [replace(identity, fits=tuple(fits)) for fits in lists if gpu.sm in fits]
-    found = ((cache.load(candidate).plan, candidate.fits) for candidate in candidates)
-    return next((Engine(plan, fits) for plan, fits in found if plan is not None), None)
+    if (plan := cache.load(identity).plan) is not None:
+        return Engine(plan, identity.fits)
+    if gpu is None or identity.fits != (str(gpu),):
+        return None
+    lists = (fits for told in cache.entries() if isinstance(fits := _identity(told).get("fits"), list))
+    for fits in (tuple(map(str, fits)) for fits in lists if gpu.sm in fits):
+        if (plan := cache.load(replace(identity, fits=fits)).plan) is not None:
+            return Engine(plan, fits)
+    return None
 
 
 def _outdated(cache: EngineCache, identity: Identity, request: Request) -> str:

@@ -111,14 +111,9 @@ class TensorRtSession(Session):
     def _run(
         self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
     ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        # A run that fails half-way does no harm: all that a later one does comes behind it in the stream.
         with self._device.active():
-            try:
-                return self._step(feeds, handles, keep)
-            except BaseException:
-                # The next run writes into the same places: nothing of this one may be left in the stream.
-                with suppress(BackendError):
-                    self._stream.synchronize()
-                raise
+            return self._step(feeds, handles, keep)
 
     def _step(
         self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Handle], keep: frozenset[str]
