@@ -51,3 +51,10 @@ def workshop(monkeypatch, folder):
     monkeypatch.setattr(engines, "find_gpu", lambda: made.gpu)
     monkeypatch.setattr(engines, "build_engine", made.build)
     return made
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file that the made-up builder takes."""
+    (tmp_path / "key.onnx").write_bytes(b"graph")
+    return tmp_path / "key.onnx"

@@ -141,24 +141,26 @@ from edgeseg.backends.tensorrt.target import choose_target
 from edgeseg.bundle import read_bundle
 from edgeseg.data import demo_bundle
 
-heard, fractions = threading.Event(), []
+heard, whole, stopped = threading.Event(), [], []
 
 def hear(number, frame):
     heard.set()
     raise KeyboardInterrupt
 
-def report(phase, fraction):
-    fractions.append(fraction)
+def interrupt(phase, fraction):
+    stopped.append(fraction)
     if fraction > 0.1 and not heard.is_set():
         os.kill(os.getpid(), signal.SIGINT)
         heard.wait()
 
 signal.signal(signal.SIGINT, hear)
 bundle, library = read_bundle(demo_bundle()), find()
+job = library, bundle.file("key", "fp32"), bundle.graphs["key"], choose_target(library, None, "fp32")
+build_engine(*job, lambda phase, fraction: whole.append(fraction))
 try:
-    build_engine(library, bundle.file("key", "fp32"), bundle.graphs["key"], choose_target(library, None, "fp32"), report)
+    build_engine(*job, interrupt)
 except KeyboardInterrupt:
-    print("stopped", max(fractions) < 0.99, threading.active_count())
+    print("stopped", max(stopped) < max(whole[:-1]), threading.active_count())
 """
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
 
