@@ -265,24 +265,27 @@ class _Loader:
 
     def is_built(self, name: str) -> bool:
         """Whether the backend of a name has nothing to build for any graph."""
-        backend = self._backend(name)
-        return all(is_ready(backend, *self._entry(graph)) for graph in self.bundle.graphs)
+        return all(is_ready(*self._entry(name, graph)) for graph in self.bundle.graphs)
 
     def builder(self, name: str) -> Callable[[Report], None]:
         """Builds all that the backend needs."""
 
         def build(report: Report) -> None:
             for graph in self.bundle.graphs:
-                get_ready(self._backend(name), *self._entry(graph), report)
+                get_ready(*self._entry(name, graph), report)
 
         return build
 
     def opener(self, name: str) -> Callable[[str], Session]:
         """Opens a graph on the backend."""
-        return lambda graph: self._backend(name).open(*self._entry(graph), self.threads)
 
-    def _backend(self, name: str) -> Backend:
-        return backend_named(name, allow_cpu_fallback=self.allow_cpu_fallback)
+        def open_session(graph: str) -> Session:
+            backend, file, spec, precision = self._entry(name, graph)
+            return backend.open(file, spec, precision, self.threads)
 
-    def _entry(self, graph: str) -> tuple[Path, Graph, str]:
-        return self.bundle.file(graph, self.precision), self.bundle.graphs[graph], self.precision
+        return open_session
+
+    def _entry(self, name: str, graph: str) -> tuple[Backend, Path, Graph, str]:
+        """A backend, and what it takes of a graph."""
+        backend = backend_named(name, allow_cpu_fallback=self.allow_cpu_fallback)
+        return backend, self.bundle.file(graph, self.precision), self.bundle.graphs[graph], self.precision
