@@ -60,7 +60,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": ["edgeseg = edgeseg.cli:main"],
-        "edgeseg.commands": ["export = edgeseg_export.cli:add_parser"],
+        "edgeseg.commands": ["export = edgeseg_export.cli:add_parser", "quantize = edgeseg_export.quantize:add_parser"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

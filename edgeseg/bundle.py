@@ -15,6 +15,8 @@ from edgeseg.geometry import BILINEAR, FITS, RESAMPLES, Fit
 from edgeseg.types import Label, SizeHW
 
 MANIFEST = "model.json"
+LEDGER = "ledger.json"
+"""How exact every precision is (`edgeseg.ledger`); not in every bundle."""
 FORMAT = "edgeseg-bundle"
 FORMAT_VERSION = 1
 # History: 1 = first published layout.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
+from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.swap import Note, Opened, Report, Swap
 from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
@@ -225,7 +227,7 @@ def load(
     Args:
         path: the folder that ``edgeseg export`` wrote.
         backend: ``auto`` or a name of `edgeseg.backends.BACKENDS`.
-        precision: ``auto`` (fp32) or one that the bundle holds.
+        precision: ``auto`` (fp32), one that the bundle holds, or one of the backend's own such as OpenVINO's ``bf16``.
         threads: CPU threads; None = all cores.
         score_threshold: instances must score above it.
         build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
@@ -238,11 +240,16 @@ def load(
         MissingDependencyError: the backend is not installed.
         BackendError: the backend cannot run the bundle.
         UsageError: an argument that cannot work.
+
+    Warns:
+        PrecisionWarning: the bundle's ledger does not vouch for this precision.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
     loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
     chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
+    if message := caution(loader.bundle, loader.precision, loader.bundle.graphs):
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
     now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
     if not loader.is_built(now.name):
         tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
@@ -288,4 +295,5 @@ class _Loader:
     def _entry(self, name: str, graph: str) -> tuple[Backend, Path, Graph, str]:
         """A backend, and what it takes of a graph."""
         backend = backend_named(name, allow_cpu_fallback=self.allow_cpu_fallback)
-        return backend, self.bundle.file(graph, self.precision), self.bundle.graphs[graph], self.precision
+        held = backend.own_precisions.get(self.precision, self.precision)
+        return backend, self.bundle.file(graph, held), self.bundle.graphs[graph], self.precision

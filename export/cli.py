@@ -11,9 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from edgeseg.bundle import Bundle
 from edgeseg.cli.progress import progress
+from edgeseg.cli.report import ledger_table
 from edgeseg.errors import MissingDependencyError, UsageError
 from edgeseg.families.base import KEY
+from edgeseg.ledger import read_ledger
 from edgeseg.types import SizeHW
 
 from .recipes import RECIPES, recipe
@@ -26,6 +29,7 @@ EXAMPLES = """examples:
   edgeseg export yolact_edge_mobilenetv2 --weights yolact_edge_mobilenetv2_54_800000.pth --out mnv2 --input-dtype float32
   edgeseg export maskrcnn_resnet50_fpn_v2 --weights maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth --out mask --frame 720x1280
   edgeseg export yolact_edge_vid --weights yolact_edge_vid_847_50000.pth --out video
+  edgeseg export yolact_resnet50 --weights yolact_resnet50_54_800000.pth --out r50 --precision fp32,fp16,int8 --calibration street.mp4
 """
 _LABELS_BYTES_MAX = 1_000_000
 
@@ -59,9 +63,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--cross-class-nms", action="store_true", help="YOLACT: suppress overlapping boxes of different classes too")
     _add_two_stage(parser)
-    parser.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="pictures to compare graph and network on (default: two that ship with edgeseg)"
-    )
+    add_precision_options(parser, default="fp32")
     parser.set_defaults(main=main)
 
 
@@ -73,6 +75,29 @@ def _add_two_stage(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--detections", type=int, metavar="N", help="objects in a frame at most; fewer are faster (default: 100)")
     group.add_argument("--min-score", type=float, metavar="S", help="score that detections must be above; higher is faster (default: 0.05)")
     group.add_argument("--target", choices=("cpu", "tensorrt"), help="the operators to use; tensorrt ones run everywhere (default: cpu)")
+
+
+def add_precision_options(parser: argparse.ArgumentParser, **precision: Any) -> None:
+    """Which precisions to make, and what to calibrate and compare them on."""
+    group = parser.add_argument_group("precision (docs/precision.md explains them)")
+    group.add_argument(
+        "--precision",
+        metavar="P[,P...]",
+        help="fp32 and, to be added, fp16 and int8, which are files of their own, and bf16, which is OpenVINO's own and is measured only",
+        **precision,
+    )
+    group.add_argument(
+        "--calibration",
+        metavar="SOURCE",
+        help="pictures that show the ranges of activations: a folder, a video, or synthetic: for made-up scenes; of what the model will "
+        "see (default: pictures that ship with edgeseg)",
+    )
+    group.add_argument(
+        "--pictures",
+        metavar="SOURCE",
+        help="pictures to compare on; of synthetic: average precision too, with 200 scenes (default: 16 that ship with edgeseg)",
+    )
+    group.add_argument("--accept-loss", action="store_true", help="write a precision that loses more than its budget; the ledger says so")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -88,14 +113,22 @@ def main(args: argparse.Namespace) -> int:
     chosen = _configured(args, options)
     if hint := name_hint(args.weights, recipe(args.recipe)):
         print(hint, file=sys.stderr)
-    run = _exporter()
-    job = run.Job(chosen, args.weights, args.out, options, args.pictures)
+    run = worker(".run", "torch", "onnx", "onnxscript", "onnxruntime")
+    job = run.Job(chosen, args.weights, args.out, options, *run.reduction_of(args))
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
-        bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"))
+        bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"), lambda what: bar.advance(0, detail=what))
     for name, parity in bundle.parity.items():
         print(parity_text(name, parity))
+    print_ledger(bundle)
     print(f"wrote {args.out}")
     return 0
+
+
+def print_ledger(bundle: Bundle) -> None:
+    """The ledger as a table, where more than float32 was made."""
+    ledger = read_ledger(bundle)
+    if any(entry.precision != "fp32" for entry in ledger.entries):
+        print(ledger_table(ledger))
 
 
 def _configured(args: argparse.Namespace, options: ExportOptions) -> Recipe:
@@ -155,10 +188,11 @@ def read_labels(file: Path) -> list[str]:
     return lines
 
 
-def _exporter() -> Any:
+def worker(module: str, *packages: str) -> Any:
+    """The module that does the work; raises MissingDependencyError where what it needs is not installed."""
     try:
-        for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
+        for package in packages:
             importlib.import_module(package)
     except ImportError as error:
-        raise MissingDependencyError.for_extra("PyTorch, onnx, onnxscript and onnxruntime", "export", error) from error
-    return importlib.import_module(".run", __package__)
+        raise MissingDependencyError.for_extra(", ".join(packages), "export", error) from error
+    return importlib.import_module(module, __package__)

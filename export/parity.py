@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edgeseg.backends import BACKENDS
 from edgeseg.bundle import Graph, InputSpec
 from edgeseg.errors import ExportError
+from edgeseg.evaluation.agreement import WEAK, Agreement, mask_ious
 from edgeseg.families import family
 from edgeseg.families.base import IMAGE, KEY
-from edgeseg.sources.folder import FolderSource
 from edgeseg.types import AnyArray, Instances, U8Array
 
+from .forms import prepared, views
+from .measure import dense_error
 from .recipes.base import GraphModule
 
-PICTURES = Path(__file__).parent / "pictures"
 BACKEND = "onnxruntime"
 SCORE_COMPARED = 0.05
 """Instances below are noise that no user sees."""
@@ -30,8 +30,6 @@ DENSE_TOLERANCE = 1e-3
 """Largest difference of a dense output, in units of its standard deviation."""
 NEAR_TIES = 0.02
 """Fraction of instances that may differ because a score or an IoU lies on its threshold; at least one may."""
-_VIEW_STEP = 24
-"""Two views of one picture are this fraction of its height and width apart."""
 
 
 @dataclass
@@ -47,10 +45,31 @@ class Parity:
     min_mask_iou: float = 1.0
     dense_error: dict[str, float] = field(default_factory=dict)
     """Output -> largest difference over standard deviation."""
+    agreement: Agreement = field(default_factory=lambda: Agreement(SCORE_COMPARED))
+    """For the ledger."""
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
-        return {"backend": f"{BACKEND} {BACKENDS[BACKEND].probe().version}", **vars(self)}
+        own = {name: value for name, value in asdict(self).items() if name != "agreement"}
+        return {"backend": f"{BACKEND} {BACKENDS[BACKEND].probe().version}", **own}
+
+    def match(self, wanted: Instances, found: Instances) -> None:
+        """Compare what the network and the graph found in one picture; both hold what scores above `SCORE_COMPARED`."""
+        free = set(range(len(found)))
+        # An instance whose score lies on the threshold may be on one side only.
+        edge = SCORE_COMPARED + SCORE_TOLERANCE
+        self.instances += int((wanted.scores > edge).sum())
+        ious = mask_ious(wanted, found)
+        for i in range(len(wanted)):
+            alike = [k for k in free if ious[i, k] >= MASK_IOU_MIN and abs(found.scores[k] - wanted.scores[i]) <= SCORE_TOLERANCE]
+            if not alike:
+                self.unmatched += int(wanted.scores[i] > edge)
+                continue
+            best = max(alike, key=lambda k: float(ious[i, k]))
+            free.remove(best)
+            self.max_score_error = max(self.max_score_error, float(abs(found.scores[best] - wanted.scores[i])))
+            self.min_mask_iou = min(self.min_mask_iou, float(ious[i, best]))
+        self.unmatched += sum(bool(found.scores[k] > edge) for k in free)
 
     def require(self) -> None:
         """Raise ExportError unless the graph is the network, up to float32 rounding."""
@@ -85,11 +104,12 @@ def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: Inpu
         for given in feeds:
             wanted, found = _run_module(traced, given), session.run(given)
             for output in traced.dense:
-                parity.dense_error[output] = max(parity.dense_error.get(output, 0.0), _dense_error(wanted[output], found[output]))
-            instances = [family(name).decode(outputs, fit, SCORE_COMPARED).instances for outputs in (wanted, found)]
+                parity.dense_error[output] = max(parity.dense_error.get(output, 0.0), dense_error(wanted[output], found[output]))
             parity.pictures += 1
-            if instances[0] is not None and instances[1] is not None:
-                _match(instances[0], instances[1], parity)
+            for limit, take in ((SCORE_COMPARED, parity.match), (SCORE_COMPARED * WEAK, parity.agreement.add)):
+                instances = [family(name).decode(outputs, fit, limit).instances for outputs in (wanted, found)]
+                if instances[0] is not None and instances[1] is not None:
+                    take(instances[0], instances[1])
     return parity
 
 
@@ -100,63 +120,15 @@ def feeds_for(name: str, modules: Mapping[str, GraphModule], spec: InputSpec, pi
     """
     for picture in pictures:
         if name == KEY:
-            yield {IMAGE: _prepared(picture, spec)}
+            yield {IMAGE: prepared(picture, spec)}
             continue
-        before, after = _views(picture)
+        before, after = views(picture)
         key = modules[KEY]
-        given = _run_module(key, {IMAGE: _prepared(before, spec)})
-        yield {IMAGE: _prepared(after, spec)} | {target: given[output] for target, output in key.carry.items()}
-
-
-def _views(picture: U8Array) -> tuple[U8Array, U8Array]:
-    """Two crops of a picture, a few percent of its size apart."""
-    height, width = picture.shape[:2]
-    dy, dx = height // _VIEW_STEP, width // _VIEW_STEP
-    return picture[: height - dy, : width - dx], picture[dy:, dx:]
-
-
-def _prepared(picture: U8Array, spec: InputSpec) -> AnyArray:
-    """A picture of any shape as input: stretched, even where the bundle refuses frames of other shapes than its own."""
-    return replace(spec, fit="stretch").place((picture.shape[0], picture.shape[1])).apply(picture, spec.dtype)
-
-
-def check_pictures(folder: Path | None) -> FolderSource:
-    """The pictures that a graph is compared on, read one at a time: those of ``folder``, or the two that ship with the exporter."""
-    return FolderSource(str(folder or PICTURES))
+        given = _run_module(key, {IMAGE: prepared(before, spec)})
+        yield {IMAGE: prepared(after, spec)} | {target: given[output] for target, output in key.carry.items()}
 
 
 def _run_module(traced: GraphModule, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     with torch.inference_mode():
         outputs = traced.module(*(torch.from_numpy(feeds[name]) for name in traced.inputs))
     return {name: tensor.numpy() for name, tensor in zip(traced.outputs, outputs, strict=True)}
-
-
-def _dense_error(wanted: AnyArray, found: AnyArray) -> float:
-    if not (np.isfinite(wanted).all() and np.isfinite(found).all()):
-        return float("inf")
-    return float(np.abs(wanted - found).max() / max(float(wanted.std()), 1e-12))
-
-
-def _match(wanted: Instances, found: Instances, parity: Parity) -> None:
-    free = set(range(len(found)))
-    # An instance whose score lies on the threshold may be on one side only.
-    edge = SCORE_COMPARED + SCORE_TOLERANCE
-    parity.instances += int((wanted.scores > edge).sum())
-    masks = {k: found.masks.paste(k) for k in free}
-    for i in range(len(wanted)):
-        mask = wanted.masks.paste(i)
-        alike = [k for k in free if found.classes[k] == wanted.classes[i] and abs(found.scores[k] - wanted.scores[i]) <= SCORE_TOLERANCE]
-        ious = {k: _mask_iou(mask, masks[k]) for k in alike}
-        best = max(ious, key=lambda k: ious[k], default=None)
-        if best is None or ious[best] < MASK_IOU_MIN:
-            parity.unmatched += int(wanted.scores[i] > edge)
-            continue
-        free.remove(best)
-        parity.max_score_error = max(parity.max_score_error, float(abs(found.scores[best] - wanted.scores[i])))
-        parity.min_mask_iou = min(parity.min_mask_iou, ious[best])
-    parity.unmatched += sum(bool(found.scores[k] > edge) for k in free)
-
-
-def _mask_iou(a: AnyArray, b: AnyArray) -> float:
-    union = np.logical_or(a, b).sum()
-    return float(np.logical_and(a, b).sum() / union) if union else 1.0

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgeseg.bundle import MANIFEST, Bundle
+from edgeseg.bundle import LEDGER, MANIFEST, Bundle
 from edgeseg.errors import ExportError, UsageError
 
 GRAPH_SUFFIX = ".onnx"
 WEIGHTS = "weights.bin"
-"""What the graphs of a bundle share of their weights."""
+"""What the graphs of a bundle share of their weights; those of other precisions than float32 have the precision before it."""
 
 
 def require_target(out: Path) -> None:
@@ -30,7 +30,7 @@ def require_target(out: Path) -> None:
     inside = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
     if not out.is_dir() or (inside and MANIFEST not in inside):
         raise UsageError(f"{out} exists and is not a bundle; it will not be replaced. Give another --out.")
-    if foreign := [name for name in inside if name not in (MANIFEST, WEIGHTS) and not name.endswith(GRAPH_SUFFIX)]:
+    if foreign := [name for name in inside if name not in (MANIFEST, LEDGER) and not name.endswith((GRAPH_SUFFIX, WEIGHTS))]:
         raise UsageError(
             f"{out} holds a bundle and also {', '.join(foreign)}, which replacing it would delete. Move that, or give another --out."
         )

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import edgeseg
+from edgeseg.backends import BACKENDS
 from edgeseg.bundle import Bundle, Graph, InputSpec, read_bundle, sha256
-from edgeseg.sources.folder import FolderSource
+from edgeseg.ledger import Ledger
 
 from .checkpoints import load_checkpoint
-from .parity import Parity, check_pictures, compare, feeds_for
+from .measure import Compared, entry
+from .parity import BACKEND, Parity, compare, feeds_for
 from .publish import WEIGHTS, require_target, staging, write_manifest
 from .recipes.base import ExportOptions, GraphModule, Recipe
+from .reduce import REFERENCE, Reduction, add_precisions
+from .samples import COMPARED_COUNT, Samples, samples
 from .share_weights import share_weights
 from .to_onnx import graphs_to_onnx
 
-STEPS = ("weights", "trace", "compare", "write")
-PRECISION = "fp32"
+STEPS = ("weights", "trace", "compare", "reduce", "write")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class Job:
     weights: Path
     out: Path
     options: ExportOptions
-    pictures: Path | None = None
-    """Folder of pictures to compare on; None = those that ship with the exporter."""
+    pictures: Samples = field(default_factory=lambda: samples(None, COMPARED_COUNT, held_out=True))
+    """What graph and network are compared on."""
+    reduction: Reduction | None = None
+    """Which other precisions to add."""
 
     @property
     def input(self) -> InputSpec:
@@ -41,12 +46,13 @@ class Job:
         return self.recipe.input_spec(self.options)
 
 
-def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
+def export_bundle(job: Job, report: Callable[[str], None], notice: Callable[[str], None] = lambda _: None) -> Bundle:
     """Run an export and return the bundle as it reads back.
 
     Args:
         job: what to export.
         report: called with the name of each of `STEPS` when it is done.
+        notice: called with what is being done, several times in long steps.
 
     Raises:
         CheckpointError: the weights cannot be loaded or do not fit.
@@ -54,13 +60,12 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
         UsageError: ``out`` is no place for a bundle.
     """
     require_target(job.out)
-    pictures = check_pictures(job.pictures)
     modules = job.recipe.graphs(load_checkpoint(job.weights, job.recipe), job.options)
     report("weights")
     with staging(job.out) as folder:
         graphs = _trace(job, modules, folder)
         report("trace")
-        parity = {name: _compare(job, name, modules, graphs[name], folder, pictures) for name in modules}
+        parity = {name: _compare(job, name, modules, graphs[name], folder) for name in modules}
         report("compare")
         bundle = Bundle(
             family=job.recipe.family,
@@ -71,7 +76,10 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
             hashes={file.name: sha256(file) for file in sorted(folder.iterdir())},
             made_with=_versions(),
             parity={name: result.to_json() for name, result in parity.items()},
+            path=folder,
         )
+        bundle = add_precisions(bundle, _ledger(bundle, parity), job.reduction, notice)
+        report("reduce")
         write_manifest(bundle, folder)
     report("write")
     return read_bundle(job.out)
@@ -79,17 +87,23 @@ def export_bundle(job: Job, report: Callable[[str], None]) -> Bundle:
 
 def _trace(job: Job, modules: Mapping[str, GraphModule], folder: Path) -> dict[str, Graph]:
     """Write the graphs; where there are several they share their weights."""
-    graphs = graphs_to_onnx(modules, job.input, folder, PRECISION)
+    graphs = graphs_to_onnx(modules, job.input, folder, REFERENCE)
     if len(graphs) > 1:
         share_weights([folder / file for graph in graphs.values() for file in graph.files.values()], folder / WEIGHTS)
     return graphs
 
 
-def _compare(job: Job, name: str, modules: Mapping[str, GraphModule], graph: Graph, folder: Path, pictures: FolderSource) -> Parity:
-    feeds = feeds_for(name, modules, job.input, (frame.pixels for frame in pictures))
-    parity = compare(job.recipe.family, modules[name], graph, folder / graph.files[PRECISION], job.input, feeds)
+def _compare(job: Job, name: str, modules: Mapping[str, GraphModule], graph: Graph, folder: Path) -> Parity:
+    feeds = feeds_for(name, modules, job.input, (sample.pixels for sample in job.pictures))
+    parity = compare(job.recipe.family, modules[name], graph, folder / graph.files[REFERENCE], job.input, feeds)
     parity.require()
     return parity
+
+
+def _ledger(bundle: Bundle, parity: Mapping[str, Parity]) -> Ledger:
+    """What is known of the float32 graphs."""
+    compared = Compared(REFERENCE, "torch", f"{BACKEND} {BACKENDS[BACKEND].probe().version}")
+    return Ledger(tuple(entry(bundle, name, compared, result.agreement, result.dense_error) for name, result in parity.items()))
 
 
 def _versions() -> dict[str, str]:

@@ -119,6 +119,8 @@ class Backend(Protocol):
     """One way to run ONNX graphs."""
 
     name: str
+    own_precisions: Mapping[str, str]
+    """Precisions that are not in a graph but the backend's own, such as bfloat16 -> the precision of the graph that it then runs."""
 
     def probe(self) -> Probe:
         """Look whether it can be used, without raising."""

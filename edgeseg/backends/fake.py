@@ -20,6 +20,7 @@ class Fake:
     """Opens any existing file and answers with ``answer(feeds)``, or with zeros of the declared shapes."""
 
     name = "fake"
+    own_precisions: Mapping[str, str] = {}
 
     def __init__(self, answer: Answer | None = None) -> None:
         self._answer = answer

@@ -15,8 +15,8 @@ from edgeseg.types import AnyArray
 
 DEVICE = "CPU"
 REMEDY = "pip install 'edgeseg[cpu]'"
-INFERENCE_PRECISION = "f32"
-"""What OpenVINO is told to compute in. Left alone it would use bfloat16 on CPUs that have it."""
+BF16 = "bf16"
+"""OpenVINO's own bfloat16 of a float32 graph. Left alone it would use it on CPUs that have it; here it must be asked for."""
 
 
 def _library() -> Any:
@@ -37,6 +37,7 @@ class OpenVino:
     """Runs graphs with OpenVINO's CPU plugin, in exactly the precision asked for."""
 
     name = "openvino"
+    own_precisions: Mapping[str, str] = {BF16: "fp32"}
 
     def probe(self) -> Probe:
         """See `edgeseg.backends.base.Backend`."""
@@ -55,7 +56,10 @@ class OpenVino:
             library = _library()
         except ImportError as error:
             raise MissingDependencyError.for_extra("openvino", "cpu", error) from error
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": INFERENCE_PRECISION}
+        if precision == BF16:
+            _require_bf16(library)
+        hint = BF16 if precision == BF16 else "f32"
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
@@ -64,6 +68,13 @@ class OpenVino:
             raise BackendError(f"OpenVINO {library.__version__} cannot load {file}: {error}") from error
         check_tensors(file, graph, _tensors(compiled.inputs), _tensors(compiled.outputs))
         return _OpenVinoSession(graph, f"CPU, {precision}, {threads or 'all'} threads", compiled.create_infer_request())
+
+
+def _require_bf16(library: Any) -> None:
+    if "BF16" not in _core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"):
+        raise BackendError(
+            f"OpenVINO {library.__version__} does not compute in bfloat16 on this CPU: it has no instructions for it. Use --precision fp32."
+        )
 
 
 def _tensors(ports: list[Any]) -> list[Tensor]:

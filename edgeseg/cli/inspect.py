@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bundle import Bundle, Graph, read_bundle
-from edgeseg.cli.report import table
+from edgeseg.bundle import LEDGER, Bundle, Graph, read_bundle
+from edgeseg.cli.report import ledger_table, table
+from edgeseg.ledger import read_ledger
 
 _EXAMPLES = """examples:
   edgeseg inspect BUNDLE
@@ -27,14 +28,20 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
-    parser.add_argument("--json", action="store_true", help="print the manifest, with file sizes, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the manifest, with file sizes and the ledger, as JSON")
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
     bundle = read_bundle(args.bundle)  # checks every file against its hash
-    print(json.dumps({**bundle.to_json(), "file_bytes": _sizes(bundle)}, indent=2) if args.json else _text(bundle))
+    ledger = read_ledger(bundle)
+    if args.json:
+        print(json.dumps({**bundle.to_json(), "file_bytes": _sizes(bundle), "ledger": ledger.to_json()["entries"]}, indent=2))
+        return 0
+    print(_text(bundle))
+    if ledger.entries:
+        print(f"\n{ledger_table(ledger)}")
     return 0
 
 
@@ -74,7 +81,7 @@ def _graph_rows(bundle: Bundle, name: str, graph: Graph) -> list[tuple[str, str]
 
 def _shared_rows(bundle: Bundle) -> list[tuple[str, str]]:
     """The files that no graph names but all need."""
-    graph_files = {file for graph in bundle.graphs.values() for file in graph.files.values()}
+    graph_files = {file for graph in bundle.graphs.values() for file in graph.files.values()} | {LEDGER}
     return [("shared", f"{file}, {size / 1e6:.1f} MB") for file, size in _sizes(bundle).items() if file not in graph_files]
 
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from edgeseg.ledger import Entry, Ledger
 from edgeseg.stream import Summary
 from edgeseg.types import Step
 
@@ -42,6 +43,30 @@ def summary_text(summary: Summary) -> str:
     if memory is not None:
         lines.append(f"peak memory {memory:.0f} MiB")
     return "\n".join(lines)
+
+
+def ledger_table(ledger: Ledger) -> str:
+    """What every precision of a bundle loses, a row for each graph."""
+    header = ("precision", "graph", "against", "instances", "lost", "extra", "score error", "mask IoU", "AP", "float layers", "verdict")
+    return table([header, *map(_ledger_row, ledger.entries)], right=range(3, 10))
+
+
+def _ledger_row(entry: Entry) -> tuple[str, ...]:
+    ap = "-" if entry.ap is None or entry.reference_ap is None else f"{entry.ap:.4f} of {entry.reference_ap:.4f}"
+    verdict = "; ".join(entry.over()) + (" (accepted)" if entry.accepted else "") if entry.over() else "within budget"
+    return (
+        entry.precision,
+        entry.graph,
+        entry.against,
+        f"{entry.instances} above {entry.score:g}",
+        str(entry.lost),
+        str(entry.extra),
+        f"{entry.max_score_error:.1e}",
+        f"{entry.mean_mask_iou:.4f}, least {entry.min_mask_iou:.2f}",
+        ap,
+        str(len(entry.float_layers)),
+        verdict,
+    )
 
 
 def peak_memory_mib() -> float | None:

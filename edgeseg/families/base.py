@@ -31,6 +31,8 @@ class Family(Protocol):
     name: str
     outputs: tuple[str, ...]
     """What the graph that runs on a key frame must give."""
+    dense: tuple[str, ...]
+    """Of these, the maps, which have no rows that could change places: they can be compared number by number."""
     fits: tuple[str, ...]
     """Of `edgeseg.geometry.FITS`, those after which it can tell where in the picture a thing lies."""
 

@@ -37,6 +37,7 @@ class MaskRcnnFamily:
 
     name = NAME
     outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES, MASKS)
+    dense: tuple[str, ...] = ()
     fits: tuple[str, ...] = tuple(FITS)
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
@@ -64,6 +65,7 @@ class FasterRcnnFamily:
 
     name = BOX_ONLY_NAME
     outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES)
+    dense: tuple[str, ...] = ()
     fits: tuple[str, ...] = tuple(FITS)
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:

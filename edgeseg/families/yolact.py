@@ -42,6 +42,7 @@ class YolactFamily:
 
     name = NAME
     outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES, COEFFICIENTS, PROTOTYPES)
+    dense: tuple[str, ...] = (PROTOTYPES,)
     # Boxes and prototypes are parts of the input; in a letterbox these would not be parts of the picture.
     fits: tuple[str, ...] = ("stretch", "same_shape")
 

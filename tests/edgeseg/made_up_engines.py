@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgeseg.backends import BACKENDS, Probe, Session
@@ -14,6 +15,7 @@ class Engines:
     """A backend that builds engines when it is told that it may."""
 
     name = "engines"
+    own_precisions: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         self.built: set[Path] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class OnnxRuntime:
 
     A GPU's provider that leaves work to the CPU is refused, unless that is allowed: ONNX Runtime itself would only be slow.
     """
+
+    own_precisions: Mapping[str, str] = {}
 
     def __init__(self, provider: Provider = CPU, *, allow_cpu_fallback: bool = False) -> None:
         self.name = provider.backend

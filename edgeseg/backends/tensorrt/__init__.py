@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class TensorRt:
     """
 
     name = "tensorrt"
+    own_precisions: Mapping[str, str] = {}
 
     def __init__(self, parts: Parts | None = None, report: Report = lambda *_: None, note: Note = _LOG.warning) -> None:
         self._parts = parts or Parts()

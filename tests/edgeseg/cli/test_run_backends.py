@@ -54,7 +54,7 @@ def test_work_on_the_cpu_must_be_allowed(bundle, picture, capsys, monkeypatch, o
     """The option reaches the backend; without it the error names the option."""
 
     class Gpu:
-        name = "gpu"
+        name, own_precisions = "gpu", {}
         probe, open = backends.BACKENDS["onnxruntime"].probe, backends.BACKENDS["onnxruntime"].open
 
         def __init__(self, allowed=False):

@@ -1,0 +1,1 @@
+"""Reduced precision, written into the ONNX graph itself: half precision by casts, 8-bit integers by Q/DQ."""
