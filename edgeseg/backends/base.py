@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -134,6 +134,48 @@ class Backend(Protocol):
             BackendError: it cannot load the file, or the file's inputs and outputs are not those of ``graph``.
         """
         ...
+
+
+@runtime_checkable
+class FallsBack(Protocol):
+    """A backend of a GPU that could leave part of a graph to the CPU, and refuses to until it is allowed."""
+
+    def allowing_cpu_fallback(self) -> Backend:
+        """The same backend, allowed to."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A backend that builds something for each file on this machine, an engine, before it opens it the first time.
+
+    ``open`` builds what is not there; ``prepare`` builds without opening, so that it can be done aside and given up.
+    """
+
+    def ready(self, file: Path, graph: Graph, precision: str) -> bool:
+        """Whether ``open`` would find it built already. Quick, and raises nothing."""
+        ...
+
+    def prepare(self, file: Path, graph: Graph, precision: str, report: Callable[[str, float], None]) -> None:
+        """Build what ``open`` needs and keep it on disk.
+
+        Args:
+            file, graph, precision: as for ``open``.
+            report: told the phase and how far it has come, 0 to 1, at least every few seconds. What it raises ends the build
+                without a trace and comes out of this call.
+        """
+        ...
+
+
+def is_ready(backend: Backend, file: Path, graph: Graph, precision: str) -> bool:
+    """Whether a backend can open a file at once. Most have nothing to build."""
+    return not isinstance(backend, Prepares) or backend.ready(file, graph, precision)
+
+
+def get_ready(backend: Backend, file: Path, graph: Graph, precision: str, report: Callable[[str, float], None]) -> None:
+    """Let a backend build what it needs for a file, if it needs anything; see `Prepares`."""
+    if isinstance(backend, Prepares):
+        backend.prepare(file, graph, precision, report)
 
 
 def check_feeds(expected: tuple[TensorSpec, ...], given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> None:

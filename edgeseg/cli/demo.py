@@ -9,7 +9,8 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
-from edgeseg.cli.options import add_model_options, whole_number
+from edgeseg.backends import WAIT
+from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import peak_memory_mib, table
 from edgeseg.cli.run import backend_text
@@ -56,9 +57,7 @@ def main(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stack.enter_context(source)
         sink = stack.enter_context(open_output(args.out, fps=source.fps, frame_count=source.frame_count))
-        model = stack.enter_context(
-            load(demo_bundle(), backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=_AP_SCORE)
-        )
+        model = stack.enter_context(load(demo_bundle(), score_threshold=_AP_SCORE, build=WAIT, **model_options(args)))
         print(backend_text(model))
         runs = [Run(name, stack.enter_context(Pipeline(model, settings))) for name, settings in contenders(model).items()]
         bar = stack.enter_context(progress("segmenting", args.frames))

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cli.options import add_model_options, whole_number
+from edgeseg.backends import WAIT
+from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import table
 from edgeseg.cli.run import backend_text
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json is not None:
         check_file(args.json)
     clips = [SceneConfig(seed=args.seed + k, frame_count=args.frames) for k in range(args.clips)]
-    with load(args.bundle, backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=AP_SCORE) as model:
+    with load(args.bundle, score_threshold=AP_SCORE, build=WAIT, **model_options(args)) as model:
         require_synthetic(model.bundle.labels, args.bundle)
         print(backend_text(model))
         runs = runs or default_runs(model)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from edgeseg.backends import AUTO, BACKENDS
 
 
+def model_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_model_options` added, as keyword arguments of `edgeseg.load`."""
+    return {name: getattr(args, name) for name in ("backend", "precision", "threads", "allow_cpu_fallback")}
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """``--backend``, ``--precision`` and ``--threads``."""
+    """``--backend``, ``--precision``, ``--threads`` and ``--allow-cpu-fallback``."""
     group = parser.add_argument_group("inference")
     group.add_argument(
         "--backend",
@@ -22,6 +28,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision", default="auto", metavar="P", help="auto (fp32) or one that 'edgeseg inspect' shows (default: %(default)s)"
     )
     group.add_argument("--threads", type=whole_number(1), metavar="N", help="CPU threads (default: all cores)")
+    group.add_argument(
+        "--allow-cpu-fallback",
+        action="store_true",
+        help="let the CPU run what a GPU's backend cannot (default: that is an error, because it is slow)",
+    )
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from edgeseg.cli.options import add_model_options, score, whole_number
+from edgeseg.backends import BUILDS
+from edgeseg.cli.options import add_model_options, model_options, score, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import summary_text
 from edgeseg.errors import UsageError
@@ -55,6 +56,12 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
     _add_stream_options(parser)
     add_model_options(parser)
+    parser.add_argument(
+        "--build",
+        choices=BUILDS,
+        help="where the best backend has no engines of this bundle yet: wait for them; background: start on another backend and change "
+        "over when they are built; never: do without (default: wait for a --backend that is named, else background)",
+    )
     parser.set_defaults(main=main)
 
 
@@ -86,10 +93,8 @@ def main(args: argparse.Namespace) -> int:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
         source = stack.enter_context(open_source(args.source))
         sinks = [stack.enter_context(sink) for sink in _sinks(args, source.info)]
-        model = stack.enter_context(
-            load(args.bundle, backend=args.backend, precision=args.precision, threads=args.threads, score_threshold=args.score)
-        )
-        print(backend_text(model), file=sys.stderr)
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=_note, **model_options(args)))
+        _note(backend_text(model))
         pipeline = stack.enter_context(Pipeline(model, settings))
         with progress("segmenting", _total(source.info, args.max_frames)) as bar:
             summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
@@ -98,6 +103,10 @@ def main(args: argparse.Namespace) -> int:
         if written not in (None, STDOUT):
             print(f"wrote {written}", file=sys.stderr)
     return 0
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def backend_text(model: Model) -> str:

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgeseg import backends
+from edgeseg.backends import BACKENDS
 from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.types import Frame, Instances, Label, Result, Step
+from tests.bundles import tiny_bundle
+from tests.edgeseg.made_up_engines import Engines
 
 LABELS = (Label("cat", 17), Label("dog", 18))
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here depends on the machine: what ``auto`` takes is known, and no engine is built beside a test."""
+    monkeypatch.setattr(backends, "find_gpu", lambda: None)
+
+
+@pytest.fixture
+def engines(no_gpu: None, monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """The backend, which ``auto`` prefers."""
+    made = Engines()
+    monkeypatch.setitem(BACKENDS, made.name, made)
+    monkeypatch.setattr(backends, "_GPU_FIRST", (made.name,))
+    monkeypatch.setattr(backends, "find_gpu", lambda: "a GPU")
+    return made
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """A bundle with both graphs."""
+    return tiny_bundle(tmp_path / "video", warp=True)
 
 
 @pytest.fixture

@@ -109,7 +109,8 @@ def test_a_warp_graph_that_is_not_the_net_is_refused(pictures: Path, tmp_path: P
     monkeypatch.setattr(run, "graphs_to_onnx", graphs_to_onnx)
     weights = tiny_weights(tmp_path, TINY_VIDEO)
 
-    _require_refused(Job(TINY_VIDEO, weights, tmp_path / "out", ExportOptions(), _read(pictures)), ExportError, "does not match the network")
+    job = Job(TINY_VIDEO, weights, tmp_path / "out", ExportOptions(), _read(pictures))
+    _require_refused(job, ExportError, "does not match the network")
 
 
 def test_the_same_weights_give_the_same_graph(weights: Path, pictures: Path, tmp_path: Path) -> None:

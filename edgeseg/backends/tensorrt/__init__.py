@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.tensorrt.api import Runtime
-from edgeseg.backends.tensorrt.engines import Note, Request, obtain
+from edgeseg.backends.tensorrt.engines import Note, Request, is_there, obtain
 from edgeseg.backends.tensorrt.library import REMEDY, Library, find
 from edgeseg.backends.tensorrt.log import collector, letting_go
 from edgeseg.backends.tensorrt.progress import Report
@@ -35,6 +35,7 @@ class Parts:
     find_library: Callable[[], Library] = find
     choose_device: Callable[[], tuple[Driver | None, DeviceProbe]] = choose_device
     plan: Plans = _plan
+    is_there: Callable[[Request], bool] = is_there
 
 
 class TensorRt:
@@ -47,6 +48,7 @@ class TensorRt:
     """
 
     name = "tensorrt"
+    own_precisions: Mapping[str, str] = {}
 
     def __init__(self, parts: Parts | None = None, report: Report = lambda *_: None, note: Note = _LOG.warning) -> None:
         self._parts = parts or Parts()
@@ -82,6 +84,14 @@ class TensorRt:
             engine = self._load_new(library, replace(request, force=True))
         check_tensors(request.file, request.graph, engine.inputs, engine.outputs)
         return TensorRtSession(request.graph, f"{device.name}, {library}, {request.precision}, {device.driven_by}", device, engine)
+
+    def ready(self, file: Path, graph: Graph, precision: str) -> bool:
+        """See `edgeseg.backends.base.Prepares`."""
+        return self._parts.is_there(Request(file, graph, precision))
+
+    def prepare(self, file: Path, graph: Graph, precision: str, report: Report) -> None:
+        """See `edgeseg.backends.base.Prepares`."""
+        self._parts.plan(Request(file, graph, precision), report, self._note)
 
     def _load(self, library: Library, request: Request) -> Engine:
         plan = self._parts.plan(request, self._report, self._note)

@@ -14,6 +14,7 @@ from edgeseg.backends.tensorrt.library import find
 from edgeseg.backends.tensorrt.progress import Report
 from edgeseg.backends.tensorrt.target import THIS, choose_target
 from edgeseg.bundle import Graph
+from edgeseg.errors import EdgesegError
 
 Note = Callable[[str], None]
 """Takes one line for the user: why an engine that is there is built again, or what is being waited for."""
@@ -65,6 +66,16 @@ def engine_for(file: Path, graph: Graph, precision: str, report: Report, note: N
         BundleError: the file is of another precision.
     """
     return obtain(Request(file, graph, precision), report, note).plan
+
+
+def is_there(request: Request) -> bool:
+    """Whether the cache has the engine already."""
+    try:
+        library, gpu = find(), find_gpu()
+        target = choose_target(library, gpu, request.precision, request.wanted)
+        return _there(EngineCache(cache_folder()), identify(library, target, request.file, request.graph), gpu) is not None
+    except EdgesegError:
+        return False
 
 
 def obtain(request: Request, report: Report, note: Note) -> Engine:

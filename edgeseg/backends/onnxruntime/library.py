@@ -1,0 +1,40 @@
+"""The one place that imports ONNX Runtime and the package of its TensorRT-RTX provider."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from typing import Any
+
+PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
+"""Package that brings the provider TensorRT-RTX as a plug-in."""
+
+
+def library() -> Any:
+    """The module; raises ImportError where it is not installed."""
+    return importlib.import_module("onnxruntime")
+
+
+def errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises, and ``more``: classes of its own that share no base but Exception."""
+    native = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    own = [entry for entry in vars(native).values() if isinstance(entry, type) and issubclass(entry, Exception)]
+    return (*own, RuntimeError, ValueError, *more)
+
+
+def plugin_installed() -> bool:
+    """Whether the plug-in's package is there. Looked up, not imported: importing it loads all of TensorRT-RTX."""
+    return importlib.util.find_spec(PLUGIN) is not None
+
+
+@functools.cache
+def register_plugin(provider: str) -> None:
+    """Make the plug-in's provider known to ONNX Runtime, once in a process.
+
+    Raises:
+        ImportError: the package is not installed.
+        Exception: one of `errors`: the plug-in does not load, usually for lack of the driver.
+    """
+    plugin = importlib.import_module("onnxruntime_ep_nv_tensorrt_rtx")
+    library().register_execution_provider_library(provider, plugin.get_library_path())
