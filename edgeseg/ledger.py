@@ -160,8 +160,8 @@ def caution(bundle: Bundle, precision: str, graphs: Collection[str]) -> str:
         BundleError: the ledger cannot be read.
     """
     entries = read_ledger(bundle).of(precision)
-    if not entries and precision == "fp32" and bundle.parity:
-        # Exported before there were ledgers, and compared with the network then: the exporter writes nothing that differs.
+    if not entries and precision == "fp32":
+        # Made before there were ledgers: the exporter has never written a float32 graph that differs from its network.
         return ""
     problems = [problem for graph in graphs if (problem := _problem(bundle, precision, graph, entries.get(graph)))]
     return f"{bundle.path} in {precision}: {'; '.join(problems)}" if problems else ""

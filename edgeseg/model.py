@@ -248,13 +248,14 @@ def load(
         raise UsageError(f"threads must be 1 or more, got {threads}")
     loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
     chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
-    if message := caution(loader.bundle, loader.precision, loader.bundle.graphs):
-        warnings.warn(message, PrecisionWarning, stacklevel=2)
+    message = caution(loader.bundle, loader.precision, loader.bundle.graphs)
     now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
     if not loader.is_built(now.name):
         tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
         loader.builder(now.name)(lambda _phase, _fraction: None)
     model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
+    if message:
+        warnings.warn(message, PrecisionWarning, stacklevel=2)
     if later is not None:
         tell(f"building engines for backend {later.name}; {now.name} serves until they are there")
         model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))

@@ -114,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
     if hint := name_hint(args.weights, recipe(args.recipe)):
         print(hint, file=sys.stderr)
     run = worker(".run", "torch", "onnx", "onnxscript", "onnxruntime")
-    job = run.Job(chosen, args.weights, args.out, options, *run.reduction_of(args))
+    job = run.Job(chosen, args.weights, args.out, options, *worker(".reduce").reduction_of(args))
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
         bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"), lambda what: bar.advance(0, detail=what))
     for name, parity in bundle.parity.items():

@@ -20,7 +20,7 @@ from edgeseg.types import AnyArray
 
 from .forms import Form
 from .measure import Compared, Comparison
-from .precision.calibration import activation_ranges
+from .precision.calibration import Range, activation_ranges
 from .precision.half import LARGEST, to_half
 from .precision.int8 import to_int8
 from .precision.layers import LayerGraph
@@ -208,7 +208,7 @@ class _GraphMaker:
         for kept in self._choices():
             names = tuple(name for name in self._layers.layers if name in kept)
             if self._precision == "int8":
-                yield names, to_int8(self._model, self.ranges, kept)
+                yield names, to_int8(self._model, self.scales, kept)
             else:
                 yield names, to_half(self._model, kept)
 
@@ -232,18 +232,23 @@ class _GraphMaker:
         return frozenset(
             name
             for name, layer in self._layers.layers.items()
-            if max(self.ranges[tensor] for tensor in (*layer.inputs, *layer.outputs)) > limit
+            if max(self.ranges[tensor].largest for tensor in (*layer.inputs, *layer.outputs)) > limit
         )
 
     @functools.cached_property
-    def ranges(self) -> dict[str, float]:
+    def ranges(self) -> dict[str, Range]:
         """Of what layers read and give, on the calibration pictures."""
         return activation_ranges(self._model, self._graph, self._bundle.path, self._feeds(self._reduction.calibration))
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """What int8 spans: the mean over pictures, which a single odd picture does not widen for all."""
+        return {name: found.mean for name, found in self.ranges.items()}
 
     @functools.cached_property
     def noise(self) -> dict[str, float]:
         """Layer -> relative noise, the noisiest first."""
-        rounding = Int8Rounding(self.ranges) if self._precision == "int8" else HalfRounding()
+        rounding = Int8Rounding(self.scales) if self._precision == "int8" else HalfRounding()
         few = self._reduction.calibration.first(_NOISE_PICTURES)
         return layer_noise(self._model, self._graph, self._bundle.path, lambda: self._feeds(few), rounding)
 

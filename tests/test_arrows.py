@@ -33,13 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends": SHARED | {"device"},
     "families": SHARED,
     "data": set(),
+    "ledger": BOTTOM | {"bundle"},
     "swap": SHARED | {"backends"},
-    "model": MODEL | {"swap"},
+    "model": MODEL | {"ledger", "swap"},
     "keyframes": MODEL | LEAVES | {"model"},
     "pipeline": MODEL | LEAVES | {"model", "keyframes"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"device", "model", "pipeline", "stream", "data", "draw", ""},
-    "": MODEL | LEAVES | {"model", "pipeline", "stream", "data"},
+    "cli": MODEL | LEAVES | {"device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
+    "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
 

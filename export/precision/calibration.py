@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,18 @@ BACKEND = "onnxruntime"
 _PREFIX = "measured_result_"
 
 
+@dataclass(frozen=True)
+class Range:
+    """Of a number that was measured on several pictures."""
+
+    largest: float
+    mean: float
+
+
 def activation_ranges(
     model: onnx.ModelProto, graph: Graph, folder: Path, feeds: Iterable[Mapping[str, AnyArray]]
-) -> dict[str, float]:
-    """Largest absolute value of everything that the layers of a graph read and give.
+) -> dict[str, Range]:
+    """The absolutely largest value in a picture, of everything that the layers of a graph read and give.
 
     Args:
         model: the float32 graph, with its weights inside.
@@ -41,10 +49,10 @@ def activation_ranges(
     for name in names:
         size = measuring.add("Abs", name)
         measuring.result(name, measuring.add("ReduceMax", size, keepdims=0))
-    largest = measuring.largest(graph, folder, feeds)
-    if not np.isfinite(list(largest.values())).all():
+    ranges = measuring.run(graph, folder, feeds)
+    if not np.isfinite([found.largest for found in ranges.values()]).all():
         raise ExportError("the network gives infinite values or NaN on the calibration pictures; it cannot be quantised")
-    return largest
+    return ranges
 
 
 class Measuring:
@@ -74,8 +82,8 @@ class Measuring:
         self.model.graph.output.append(helper.make_tensor_value_info(f"{_PREFIX}{len(self._names)}", TensorProto.FLOAT, ()))
         self._names.append(name)
 
-    def largest(self, graph: Graph, folder: Path, feeds: Iterable[Mapping[str, AnyArray]]) -> dict[str, float]:
-        """The largest of every result over all feeds.
+    def run(self, graph: Graph, folder: Path, feeds: Iterable[Mapping[str, AnyArray]]) -> dict[str, Range]:
+        """Every result over all feeds.
 
         Raises:
             ExportError: there is no feed.
@@ -83,16 +91,17 @@ class Measuring:
         file = folder / "measuring.onnx"
         file.write_bytes(self.model.SerializeToString())
         outputs = tuple(TensorSpec(f"{_PREFIX}{k}", "float32", ()) for k in range(len(self._names)))
-        found = np.full(len(outputs), -np.inf)
+        largest, total, runs = np.zeros(len(outputs)), np.zeros(len(outputs)), 0
         try:
             with BACKENDS[BACKEND].open(file, replace(graph, outputs=outputs, carry={}), "fp32", None) as session:
                 for given in feeds:
                     results = session.run(given)
+                    values = np.array([float(results[output.name]) for output in outputs])
                     # maximum, not fmax: NaN must stay.
-                    found = np.maximum(found, [float(results[output.name]) for output in outputs])
+                    largest, total, runs = np.maximum(largest, values), total + values, runs + 1
         finally:
             file.unlink()
-        if np.isneginf(found).any():
+        if not runs:
             raise ExportError("there is no picture to calibrate on. Give some with --calibration.")
-        return dict(zip(self._names, found.tolist(), strict=True))
+        return {name: Range(*both) for name, *both in zip(self._names, largest.tolist(), (total / runs).tolist(), strict=True)}
 

@@ -75,9 +75,9 @@ def layer_noise(
         for k in range(len(layer.nodes)):
             measuring.result(f"{layer.name} {k}", _noise(layer, k, weight, rounding, measuring))
     found: dict[str, float] = {}
-    for name, noise in measuring.largest(graph, folder, feeds()).items():
+    for name, noise in measuring.run(graph, folder, feeds()).items():
         layer_name = name.rpartition(" ")[0]
-        found[layer_name] = max(found.get(layer_name, 0.0), noise)
+        found[layer_name] = max(found.get(layer_name, 0.0), noise.largest)
     return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 

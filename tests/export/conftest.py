@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from export.parity import feeds_for
 from export.recipes import RECIPES
 from export.recipes.base import ExportOptions, GraphModule
 from export.run import Job, export_bundle
+from export.samples import PICTURES, shipped
 from export.to_onnx import graphs_to_onnx
 from tests.export.nets.facts import manifest
 from tests.export.nets.rcnn.facts import filled_weights, golden, old_names
@@ -33,7 +35,8 @@ def official_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
         folder = tmp_path_factory.mktemp(name)
         weights = folder / f"{name}_54_800000.pth"
         torch.save(fill_state_dict(manifest(name)), weights)
-        export_bundle(Job(RECIPES[name], weights, folder / "bundle", ExportOptions(input_dtype="float32")), lambda _: None)
+        options = ExportOptions(input_dtype="float32")
+        export_bundle(Job(RECIPES[name], weights, folder / "bundle", options, shipped().first(2)), lambda _: None)
         weights.unlink()
         return folder / "bundle"
 
@@ -51,7 +54,11 @@ def rcnn_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         torch.save(weights if name.endswith("_v2") else old_names(weights, name), folder / "weights.pth")
         wanted = golden(name.replace("fasterrcnn", "maskrcnn"), case)
         frame, size = "x".join(map(str, wanted["orig_hw"])), f"{wanted['min_size']},{wanted['max_size']}"
-        options = ["--frame", frame, "--size", size, "--input-dtype", "float32", "--target", target]
+        (folder / "pictures").mkdir()
+        for picture in ("astronaut.jpg", "coffee.jpg"):
+            shutil.copyfile(PICTURES / picture, folder / "pictures" / picture)
+        compared = ["--pictures", str(folder / "pictures")]
+        options = ["--frame", frame, "--size", size, "--input-dtype", "float32", "--target", target, *compared]
         assert main(["export", name, "--weights", str(folder / "weights.pth"), "--out", str(folder / "bundle"), *options]) == 0
         (folder / "weights.pth").unlink()
         return folder / "bundle"

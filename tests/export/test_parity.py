@@ -13,10 +13,10 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from edgeseg.errors import ExportError, SourceError
+from edgeseg.errors import ExportError
 from edgeseg.families.base import KEY
 from edgeseg.types import U8Array
-from export.parity import Parity, check_pictures, compare
+from export.parity import Parity, compare
 from tests.export.conftest import Traced
 from tests.export.nets.facts import DATA
 
@@ -165,17 +165,3 @@ def test_the_figures_go_into_the_manifest() -> None:
         "min_mask_iou": 0.99,
         "dense_error": {"prototypes": 1e-5},
     }
-
-
-def test_the_pictures_are_those_that_ship_or_those_given(tmp_path: Path) -> None:
-    """Two come with the exporter; a folder of the user's takes their place."""
-    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((5, 7, 3), np.uint8))
-
-    assert len(list(check_pictures(None))) == 2
-    assert [frame.pixels.shape for frame in check_pictures(tmp_path)] == [(5, 7, 3)]
-
-
-def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
-    """Nothing compared is nothing proved."""
-    with pytest.raises(SourceError):
-        check_pictures(tmp_path)

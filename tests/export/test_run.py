@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 import edgeseg
-from edgeseg.bundle import MANIFEST, read_bundle, sha256
+from edgeseg.bundle import LEDGER, MANIFEST, read_bundle, sha256
 from edgeseg.errors import CheckpointError, EdgesegError, ExportError, SourceError, UsageError
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.types import Frame, Step
 from export import run
 from export.recipes.base import ExportOptions
 from export.run import STEPS, Job, export_bundle
+from export.samples import Samples, samples
 from tests.export.test_parity import altered
 from tests.export.tiny import TINY, TINY_VIDEO, tiny_weights
 
@@ -40,7 +41,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _job(weights: Path, pictures: Path, out: Path, **options: Any) -> Job:
-    return Job(TINY, weights, out, ExportOptions(**options), pictures)
+    return Job(TINY, weights, out, ExportOptions(**options), _read(pictures))
+
+
+def _read(pictures: Path) -> Samples:
+    return samples(str(pictures), 1, held_out=True)
 
 
 def test_a_checkpoint_becomes_a_bundle_that_runs(weights: Path, pictures: Path, tmp_path: Path) -> None:
@@ -50,11 +55,11 @@ def test_a_checkpoint_becomes_a_bundle_that_runs(weights: Path, pictures: Path, 
     bundle = export_bundle(_job(weights, pictures, tmp_path / "out"), steps.append)
 
     assert tuple(steps) == STEPS
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["key.onnx", MANIFEST]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["key.onnx", LEDGER, MANIFEST]
     assert bundle == read_bundle(tmp_path / "out")
     assert (bundle.recipe, bundle.family, bundle.labels) == ("tiny", "yolact", TINY.labels)
     assert (bundle.input.size, bundle.input.dtype) == ((96, 96), "uint8")
-    assert bundle.hashes == {"key.onnx": sha256(tmp_path / "out" / "key.onnx")}
+    assert bundle.hashes == {name: sha256(tmp_path / "out" / name) for name in ("key.onnx", LEDGER)}
     assert {"edgeseg", "python", "torch", "onnx", "onnxscript", "onnxruntime", "numpy"} == set(bundle.made_with)
     assert bundle.parity["key"]["pictures"] == 1
     assert bundle.parity["key"]["unmatched"] == 0
@@ -70,12 +75,12 @@ def test_a_checkpoint_becomes_a_bundle_that_runs(weights: Path, pictures: Path, 
 
 def test_a_video_checkpoint_becomes_two_graphs_that_share_their_weights(pictures: Path, tmp_path: Path) -> None:
     """The manifest holds both, what the first carries to the second, both comparisons, and the hash of every file."""
-    job = Job(TINY_VIDEO, tiny_weights(tmp_path, TINY_VIDEO), tmp_path / "out", ExportOptions(), pictures)
+    job = Job(TINY_VIDEO, tiny_weights(tmp_path, TINY_VIDEO), tmp_path / "out", ExportOptions(), _read(pictures))
 
     bundle = export_bundle(job, lambda _: None)
 
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
-    assert sorted(files) == ["key.onnx", MANIFEST, "warp.onnx", "weights.bin"]
+    assert sorted(files) == ["key.onnx", LEDGER, MANIFEST, "warp.onnx", "weights.bin"]
     assert bundle.hashes == {name: sha256(path) for name, path in files.items() if name != MANIFEST}
     assert [*bundle.graphs] == ["key", "warp"] == [*bundle.parity]
     assert bundle.graphs["key"].carry == {"key_sum4": "sum4", "key_sum5": "sum5", "key_reduced": "reduced"}
@@ -104,7 +109,7 @@ def test_a_warp_graph_that_is_not_the_net_is_refused(pictures: Path, tmp_path: P
     monkeypatch.setattr(run, "graphs_to_onnx", graphs_to_onnx)
     weights = tiny_weights(tmp_path, TINY_VIDEO)
 
-    _require_refused(Job(TINY_VIDEO, weights, tmp_path / "out", ExportOptions(), pictures), ExportError, "does not match the network")
+    _require_refused(Job(TINY_VIDEO, weights, tmp_path / "out", ExportOptions(), _read(pictures)), ExportError, "does not match the network")
 
 
 def test_the_same_weights_give_the_same_graph(weights: Path, pictures: Path, tmp_path: Path) -> None:
@@ -157,7 +162,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 weights, pictures, out = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    export_bundle(Job(TINY, weights, out, ExportOptions(), pictures), lambda _: None)
+    export_bundle(Job(TINY, weights, out, ExportOptions(), _read(pictures)), lambda _: None)
 except ExportError as error:
     sys.exit(str(error))
 """

@@ -12,7 +12,7 @@ from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.tensorrt.api import Runtime
 from edgeseg.backends.tensorrt.engines import Note, Request, is_there, obtain
 from edgeseg.backends.tensorrt.library import REMEDY, Library, find
-from edgeseg.backends.tensorrt.log import collector
+from edgeseg.backends.tensorrt.log import collector, letting_go
 from edgeseg.backends.tensorrt.progress import Report
 from edgeseg.backends.tensorrt.runtime import Engine, PlanRefusedError, load_engine
 from edgeseg.backends.tensorrt.session import TensorRtSession
@@ -73,15 +73,17 @@ class TensorRt:
         device = self._open_device(library)
         if not file.is_file():
             raise BackendError(f"there is no file {file}")
-        request = Request(file, graph, precision)
-        with device.active():
-            try:
-                engine = self._load(library, request)
-            except PlanRefusedError as refusal:
-                self._note(f"{library} cannot load the engine for {file.name} ({refusal}): building it again")
-                engine = self._load_new(library, replace(request, force=True))
-        check_tensors(file, graph, engine.inputs, engine.outputs)
-        return TensorRtSession(graph, f"{device.name}, {library}, {precision}, {device.driven_by}", device, engine)
+        with device.active(), letting_go():
+            return self._session(library, device, Request(file, graph, precision))
+
+    def _session(self, library: Library, device: Device, request: Request) -> Session:
+        try:
+            engine = self._load(library, request)
+        except PlanRefusedError as refusal:
+            self._note(f"{library} cannot load the engine for {request.file.name} ({refusal}): building it again")
+            engine = self._load_new(library, replace(request, force=True))
+        check_tensors(request.file, request.graph, engine.inputs, engine.outputs)
+        return TensorRtSession(request.graph, f"{device.name}, {library}, {request.precision}, {device.driven_by}", device, engine)
 
     def ready(self, file: Path, graph: Graph, precision: str) -> bool:
         """See `edgeseg.backends.base.Prepares`."""

@@ -190,12 +190,6 @@ class Builder(Protocol):
         ...
 
 
-class Member(Protocol):
-    """A member of an enum: of `DataType`, or of ``TensorIOMode``."""
-
-    name: str
-
-
 class IExecutionContext(Protocol):
     """What one stream of runs needs of an engine."""
 
@@ -221,12 +215,12 @@ class ICudaEngine(Protocol):
         """One of its inputs and outputs."""
         ...
 
-    def get_tensor_mode(self, name: str, /) -> Member:
-        """INPUT or OUTPUT."""
+    def get_tensor_mode(self, name: str, /) -> object:
+        """``TensorIOMode.INPUT`` or ``OUTPUT``."""
         ...
 
-    def get_tensor_dtype(self, name: str, /) -> Member:
-        """Such as FLOAT."""
+    def get_tensor_dtype(self, name: str, /) -> object:
+        """A member of `DataType`."""
         ...
 
     def get_tensor_shape(self, name: str, /) -> Iterable[int]:

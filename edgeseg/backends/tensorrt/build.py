@@ -12,7 +12,7 @@ from pathlib import Path
 from edgeseg.backends.tensorrt.api import Builder, IBuilderConfig, IHostMemory, INetworkDefinition
 from edgeseg.backends.tensorrt.faults import CPU_OPERATORS, Fault, cannot_load
 from edgeseg.backends.tensorrt.library import Library, Module
-from edgeseg.backends.tensorrt.log import collector
+from edgeseg.backends.tensorrt.log import collector, letting_go
 from edgeseg.backends.tensorrt.parse import check, layers, parse
 from edgeseg.backends.tensorrt.progress import Phases, Report, monitor
 from edgeseg.backends.tensorrt.target import BuildTarget
@@ -50,7 +50,7 @@ def build_engine(library: Library, file: Path, graph: Graph, target: BuildTarget
     phases = Phases(report)
     # The builder has a thread of its own, because the main thread hears of Ctrl-C only while it runs Python.
     with ThreadPoolExecutor(1, "tensorrt-build") as worker:
-        built = worker.submit(_build, library, file, graph, target, phases)
+        built = worker.submit(_build_and_let_go, library, file, graph, target, phases)
         try:
             found = built.result()
         except BaseException:
@@ -58,6 +58,11 @@ def build_engine(library: Library, file: Path, graph: Graph, target: BuildTarget
             raise
     report("done", 1.0)
     return found
+
+
+def _build_and_let_go(library: Library, file: Path, graph: Graph, target: BuildTarget, phases: Phases) -> BuiltEngine:
+    with letting_go():
+        return _build(library, file, graph, target, phases)
 
 
 def _build(library: Library, file: Path, graph: Graph, target: BuildTarget, phases: Phases) -> BuiltEngine:

@@ -1,7 +1,10 @@
-"""Collects what TensorRT would print."""
+"""Collects what TensorRT would print, and keeps Python from being in its way meanwhile."""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import SupportsInt
 
 from edgeseg.backends.tensorrt.api import ILogger
@@ -21,3 +24,17 @@ def collector(module: Module, errors: list[str]) -> ILogger:
 
     logger: ILogger = Logger()
     return logger
+
+
+@contextmanager
+def letting_go() -> Iterator[None]:
+    """When functions called in the block fail, the objects of the library that they hold are freed at once.
+
+    The exception would keep them, often in a cycle, until Python collects garbage. That may happen while the library calls our
+    logger and holds a lock that its destructors wait for: the process would stand still (seen with TensorRT-RTX 1.7.1).
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edgeseg.backends.base import Tensor
 from edgeseg.backends.tensorrt.api import ICudaEngine, IExecutionContext, Runtime
+from edgeseg.backends.tensorrt.log import letting_go
 from edgeseg.errors import BackendError
 
 _DTYPES = {
@@ -58,6 +59,11 @@ def load_engine(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> En
         PlanRefusedError: the library cannot load the plan.
         BackendError: it can, but there is no memory to run it.
     """
+    with letting_go():
+        return _load(make_runtime, plan)
+
+
+def _load(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> Engine:
     errors: list[str] = []
     runtime = make_runtime(errors)
     engine = runtime.deserialize_cuda_engine(plan)
@@ -67,7 +73,7 @@ def load_engine(make_runtime: Callable[[list[str]], Runtime], plan: bytes) -> En
     if context is None:
         raise failure("preparing to run the engine, for which the GPU may lack memory", errors)
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    inputs, outputs = ([_tensor(engine, name) for name in names if engine.get_tensor_mode(name).name == mode] for mode in _MODES)
+    inputs, outputs = ([_tensor(engine, name) for name in names if _word(engine.get_tensor_mode(name)) == mode] for mode in _MODES)
     return Engine(context, inputs, outputs, errors, (runtime, engine))
 
 
@@ -76,5 +82,10 @@ def _said(errors: list[str]) -> str:
 
 
 def _tensor(engine: ICudaEngine, name: str) -> Tensor:
-    word = engine.get_tensor_dtype(name).name
+    word = _word(engine.get_tensor_dtype(name))
     return name, _DTYPES.get(word, word), [side if side >= 0 else None for side in engine.get_tensor_shape(name)]
+
+
+def _word(member: object) -> str:
+    """FLOAT of ``DataType.FLOAT``."""
+    return str(member).rpartition(".")[2]
