@@ -108,7 +108,7 @@ def _bundle(bundle: Bundle) -> Json:
 
 
 def _precision(bundle: Bundle, precision: str) -> Json:
-    picture = {"image": _picture(bundle)}
+    picture = {"image": picture(bundle)}
     backends = {"replayed": TensorRt(), "enqueued": TensorRt(Parts(choose_device=_without_capture)), "onnxruntime": BACKENDS["onnxruntime"]}
     found: Json = {}
     carries: dict[str, Mapping[str, Carried]] = {name: {} for name in backends}
@@ -128,8 +128,8 @@ def _precision(bundle: Bundle, precision: str) -> Json:
             found[graph] = {
                 "open_s": round(built_s, 3),
                 "runs_on": {name: session.runs_on for name, session in opened.items()},
-                "differs_from_onnxruntime": _differences(answers["replayed"][0], answers["onnxruntime"][0]),
-                "differs_enqueued_from_replayed": _differences(answers["enqueued"][0], answers["replayed"][0]),
+                "differs_from_onnxruntime": differences(answers["replayed"][0], answers["onnxruntime"][0]),
+                "differs_enqueued_from_replayed": differences(answers["enqueued"][0], answers["replayed"][0]),
                 **_times(opened, runs),
             }
     return found
@@ -177,13 +177,14 @@ def _without_capture() -> tuple[Driver | None, DeviceProbe]:
     return (Plain() if driver else None), probe
 
 
-def _picture(bundle: Bundle) -> Any:
+def picture(bundle: Bundle) -> Any:
+    """A made-up frame at the network's size, as its input."""
     height, width = bundle.input.size
     frame = next(iter(SyntheticSource(SceneConfig(size_hw=(height, width), frame_count=1, seed=5))))
     return frame.pixels[None].astype(bundle.input.dtype)
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Json:
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Json:
     """Largest difference of each output, and the largest value that it should have."""
     return {
         name: {"max": float(np.abs(found[name].astype(np.float64) - wanted[name]).max()), "largest": float(np.abs(wanted[name]).max())}

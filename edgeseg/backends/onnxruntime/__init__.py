@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.onnxruntime.assignment import RECORD, SINCE, assignment, counted
-from edgeseg.backends.onnxruntime.library import PLUGIN, errors, library, plugin_installed, register_plugin
+from edgeseg.backends.onnxruntime.library import PLUGIN, errors, library, plugin_installed, preload_cuda, register_plugin
 from edgeseg.backends.onnxruntime.providers import CPU, ON_GPU, Provider
 from edgeseg.backends.onnxruntime.session import OnnxRuntimeSession, tensors
 from edgeseg.backends.tensorrt.gpu import find_gpu
@@ -69,6 +69,7 @@ class OnnxRuntime:
                 _plugin_devices(module, provider)
             else:
                 # Loads the provider's library and touches the GPU.
+                preload_cuda()
                 module.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32), provider.device, 0)
         except errors(ImportError, BackendError) as error:
             return f"{provider.word} does not start: {error}", _REMEDY_DEVICE
@@ -97,6 +98,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads or 0
         if self._provider is not CPU:
             options.add_session_config_entry(*RECORD)
+            preload_cuda()
         # Without fallback: else a provider that does not start is replaced by the CPU, with a line on the standard output.
         if self._provider.plugin:
             options.add_provider_for_devices(_plugin_devices(module, self._provider), {})

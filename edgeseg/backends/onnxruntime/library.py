@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
+import io
 from typing import Any
 
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
@@ -14,6 +16,15 @@ PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 def library() -> Any:
     """The module; raises ImportError where it is not installed."""
     return importlib.import_module("onnxruntime")
+
+
+@functools.cache
+def preload_cuda() -> None:
+    """Load the CUDA and cuDNN that pip brings, which the system's loader does not find; once in a process."""
+    # Since ONNX Runtime 1.21; before that they had to be on the loader's path.
+    if (preload := getattr(library(), "preload_dlls", None)) is not None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload()
 
 
 def errors(*more: type[Exception]) -> tuple[type[Exception], ...]:

@@ -11,11 +11,13 @@ from pathlib import Path
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.tensorrt.api import Runtime
 from edgeseg.backends.tensorrt.engines import Note, Request, is_there, obtain
+from edgeseg.backends.tensorrt.gpu import Gpu, find_gpu
 from edgeseg.backends.tensorrt.library import REMEDY, Library, find
 from edgeseg.backends.tensorrt.log import collector, letting_go
 from edgeseg.backends.tensorrt.progress import Report
 from edgeseg.backends.tensorrt.runtime import Engine, PlanRefusedError, load_engine
 from edgeseg.backends.tensorrt.session import TensorRtSession
+from edgeseg.backends.tensorrt.target import unfit
 from edgeseg.bundle import Graph
 from edgeseg.device import Device, DeviceProbe, Driver, choose_device
 from edgeseg.errors import BackendError, MissingDependencyError
@@ -36,6 +38,7 @@ class Parts:
     choose_device: Callable[[], tuple[Driver | None, DeviceProbe]] = choose_device
     plan: Plans = _plan
     is_there: Callable[[Request], bool] = is_there
+    find_gpu: Callable[[], Gpu | None] = find_gpu
 
 
 class TensorRt:
@@ -65,6 +68,8 @@ class TensorRt:
         driver, found = self._parts.choose_device()
         if driver is None:
             return Probe(False, library.version, f"{library} is installed, but no GPU can be used. {found.detail}", found.remedy)
+        if problem := unfit(library, self._parts.find_gpu()):
+            return Probe(False, library.version, problem, "install TensorRT itself, which runs on all of NVIDIA's GPUs")
         return Probe(True, library.version, f"{library} on {found.detail}, by {driver.name} {found.version}")
 
     def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:  # noqa: ARG002  the protocol's arguments

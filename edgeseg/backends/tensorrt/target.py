@@ -45,8 +45,7 @@ def choose_target(library: Library, gpu: Gpu | None, precision: str, wanted: Seq
         raise UsageError(
             f"engines of TensorRT are built on the GPU they run on, so --for {','.join(wanted)} needs TensorRT-RTX; here: --for {THIS}"
         )
-    members = (name.lower() for name in dir(library.module.ComputeCapability) if name.startswith("SM") and name[2:].isdecimal())
-    known = sorted(members, key=lambda name: int(name[2:]))
+    known = generations(library)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise UsageError(f"{library} cannot build for {', '.join(unknown)}; it can for {', '.join(known)}; or use --for {THIS}")
@@ -54,7 +53,22 @@ def choose_target(library: Library, gpu: Gpu | None, precision: str, wanted: Seq
     return BuildTarget(precision, tuple(name.upper() for name in names), names)
 
 
+def generations(library: Library) -> list[str]:
+    """Generations of GPUs, such as ``sm86``, that TensorRT-RTX can build for."""
+    members = (name.lower() for name in dir(library.module.ComputeCapability) if name.startswith("SM") and name[2:].isdecimal())
+    return sorted(members, key=lambda name: int(name[2:]))
+
+
+def unfit(library: Library, gpu: Gpu | None) -> str:
+    """Why a library cannot run on a GPU that is there; empty if it can. TensorRT-RTX leaves out those of data centres and Jetsons."""
+    if gpu is None or not library.rtx or gpu.sm in generations(library):
+        return ""
+    return f"{library} does not run on {gpu}, only on {', '.join(generations(library))}"
+
+
 def _for_this(library: Library, gpu: Gpu | None, precision: str) -> BuildTarget:
+    if problem := unfit(library, gpu):
+        raise BackendError(f"{problem}. Install TensorRT itself for this GPU, or use --backend onnxruntime-cuda.")
     if gpu is not None:
         return BuildTarget(precision, (_CURRENT,) if library.rtx else (), (str(gpu),))
     if library.rtx:
