@@ -108,7 +108,7 @@ def _bundle(bundle: Bundle) -> Json:
 
 
 def _precision(bundle: Bundle, precision: str) -> Json:
-    picture = {"image": picture(bundle)}
+    feeds = {"image": picture(bundle)}
     backends = {"replayed": TensorRt(), "enqueued": TensorRt(Parts(choose_device=_without_capture)), "onnxruntime": BACKENDS["onnxruntime"]}
     found: Json = {}
     carries: dict[str, Mapping[str, Carried]] = {name: {} for name in backends}
@@ -121,7 +121,7 @@ def _precision(bundle: Bundle, precision: str) -> Json:
                 if name == "replayed":
                     built_s = time.perf_counter() - begin_s
             own = {name: carries[name] if graph != "key" else {} for name in backends}
-            runs = {name: _run(session, picture, own[name]) for name, session in opened.items()}
+            runs = {name: _run(session, feeds, own[name]) for name, session in opened.items()}
             answers = {name: run() for name, run in runs.items()}
             if graph == "key":
                 carries = {name: carry for name, (_, carry) in answers.items()}

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from edgeseg.bundle import Bundle
-from edgeseg.evaluation import MaskApMeter
+from edgeseg.evaluation import MaskApMeter, coded
 from edgeseg.evaluation.agreement import WEAK, Agreement
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import KEY
@@ -95,8 +95,9 @@ class Comparison:
                 agreement.add(both[0], both[1])
         if sample.truth is not None and given.graph == KEY:
             graph.meters = graph.meters or (MaskApMeter(self._bundle.labels), MaskApMeter(self._bundle.labels))
+            truth = coded(sample.truth)
             for meter, run in zip(graph.meters, (wanted, given), strict=True):
-                meter.add(self._result(run.outputs, sample), sample.truth)
+                meter.add(self._result(run.outputs, sample), truth)
 
     def _decoded(self, outputs: Mapping[str, AnyArray]) -> Decoded:
         # At network size, so that the pictures' own size plays no part.

@@ -37,6 +37,8 @@ OWN = {"bf16": "openvino"}
 PRECISIONS = (REFERENCE, *WRITTEN, *OWN)
 WORST = 5
 _NOISE_PICTURES = 2
+_QUICK_LOOK = 4
+"""Pictures on which an attempt is looked at before it is measured on all of them."""
 _HALF_MARGIN = 4
 """Half precision is used where values stay this many times below its largest number."""
 _REFERENCE_BACKEND = "onnxruntime"
@@ -138,7 +140,7 @@ class _Maker:
 
     def make(self) -> Bundle:
         if self._precision in OWN:
-            self._measure(OWN[self._precision], {})
+            self._measure(OWN[self._precision], {}, self._reduction.pictures)
             self._require()
             return self._bundle
         # One graph after the other: the light graph is compared with what the finished key graph carries to it.
@@ -155,14 +157,17 @@ class _Maker:
             file = self._bundle.path / f"{name}.{self._precision}{GRAPH_SUFFIX}"
             onnx.save(model, file)
             self._bundle = _with_file(self._bundle, name, self._precision, file)
-            self._measure(_REFERENCE_BACKEND, {name: kept})
-            if not self.entries[name].over():
+            for pictures in (self._reduction.pictures.first(_QUICK_LOOK), self._reduction.pictures):
+                self._measure(_REFERENCE_BACKEND, {name: kept}, pictures)
+                if self.entries[name].over():
+                    break
+            else:
                 return
         self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
 
-    def _measure(self, backend: str, kept: Mapping[str, tuple[str, ...]]) -> None:
+    def _measure(self, backend: str, kept: Mapping[str, tuple[str, ...]], pictures: Samples) -> None:
         graphs = set(kept) or None
-        comparison = Comparison(self._bundle, self._reduction.pictures, lambda: self._notice(f"{self._precision}: comparing"))
+        comparison = Comparison(self._bundle, pictures, lambda: self._notice(f"{self._precision}: comparing"))
         with (
             Form(self._bundle, REFERENCE, backend, graphs) as reference,
             Form(self._bundle, self._precision, backend, graphs) as other,

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import UsageError
-from edgeseg.evaluation import CodedTruth, coded
 from edgeseg.sources import open_source
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig
-from edgeseg.types import U8Array
+from edgeseg.types import GroundTruth, U8Array
 
 PICTURES = Path(__file__).parent / "pictures"
 SYNTHETIC = "synthetic:"
@@ -31,7 +30,7 @@ class Sample:
     """One picture, uint8 (H, W, 3) BGR, and what is truly there where that is known."""
 
     pixels: U8Array
-    truth: CodedTruth | None = None
+    truth: GroundTruth | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _mirrored(folder: str) -> Iterator[Sample]:
 def _scenes(seeds: range) -> Iterator[Sample]:
     for seed in seeds:
         scene = Scene(SceneConfig(seed=seed))
-        yield Sample(scene.frame(_FRAME_OF_SCENE).pixels, coded(scene.truth(_FRAME_OF_SCENE).ground_truth(MIN_VISIBLE)))
+        yield Sample(scene.frame(_FRAME_OF_SCENE).pixels, scene.truth(_FRAME_OF_SCENE).ground_truth(MIN_VISIBLE))
 
 
 def _chosen(source: str, indices: set[int]) -> Iterator[Sample]:

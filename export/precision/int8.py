@@ -49,65 +49,71 @@ def to_int8(model: onnx.ModelProto, ranges: Mapping[str, float], keep_float: Col
 
     Args:
         model: with its weights inside.
-        ranges: largest absolute value of every activation that a layer reads.
+        ranges: absolute value that int8 spans, of every activation that a layer reads.
         keep_float: names of layers, as `LayerGraph.layers` has them.
     """
     graph = LayerGraph(model)
     layers = [layer for layer in graph.layers.values() if layer.name not in keep_float]
-    if not layers:
-        return model
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    renamed = _readers(graph, layers)
-    made = _weight_nodes(graph, layers, result.graph)
-    for node, source in zip(result.graph.node, model.graph.node, strict=True):
-        for index, name in renamed.get(source.output[0], {}).items():
-            node.input[index] = name
-    activations = dict.fromkeys(name for layer in layers for name in layer.inputs)
-    result.graph.initializer.append(numpy_helper.from_array(np.int8(0), _ZERO))
-    pairs = {name: _pair(name, ranges[name], result.graph) for name in activations}
-    nodes = list(made)
-    for entry in result.graph.input:
-        nodes += pairs.get(entry.name, [])
-    for node in result.graph.node:
-        nodes.append(node)
-        nodes += [one for name in node.output for one in pairs.get(name, [])]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    result.graph.ClearField("node")
-    result.graph.node.extend(kept)
-    result.graph.ClearField("value_info")
-    return without_unused(result)
+    return _Writer(graph, layers, ranges).write() if layers else model
 
 
-def _readers(graph: LayerGraph, layers: list[Layer]) -> dict[str, dict[int, str]]:
-    """First output of each node that is to read something quantised -> which of its inputs, and the new name."""
-    renamed: dict[str, dict[int, str]] = {}
-    quantised = {name for layer in layers for name in layer.inputs}
-    for layer in layers:
-        for node in layer.nodes:
-            renamed.setdefault(node.output[0], {}).update({0: f"{node.input[0]}_dq", 1: f"{layer.weight}_dq"})
-    for name in quantised:
-        for node, index in graph.consumers[name]:
-            if node.op_type == "Add":
-                renamed.setdefault(node.output[0], {})[index] = f"{name}_dq"
-    return renamed
+class _Writer:
+    def __init__(self, graph: LayerGraph, layers: list[Layer], ranges: Mapping[str, float]) -> None:
+        self._graph = graph
+        self._layers = layers
+        self._ranges = ranges
+        self._quantised = dict.fromkeys(name for layer in layers for name in layer.inputs)
+        self._of_node = {id(node): layer for layer in layers for node in layer.nodes}
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers = list(graph.model.graph.initializer)
 
+    def write(self) -> onnx.ModelProto:
+        self._constant(np.int8(0), _ZERO)
+        for layer in self._layers:
+            self._add_weight(layer)
+        for entry in self._graph.model.graph.input:
+            self._quantise(entry.name)
+        for node in self._graph.model.graph.node:
+            self._add(node)
+        result = onnx.ModelProto()
+        result.CopyFrom(self._graph.model)
+        for field, entries in (("node", self._nodes), ("initializer", self._initializers), ("value_info", [])):
+            result.graph.ClearField(field)
+            getattr(result.graph, field).extend(entries)
+        return without_unused(result)
 
-def _weight_nodes(graph: LayerGraph, layers: list[Layer], into: onnx.GraphProto) -> list[onnx.NodeProto]:
-    nodes = []
-    for layer in layers:
-        values, scale = quantised_weight(graph.array(layer.weight), layer.channel_axis)
+    def _add(self, node: onnx.NodeProto) -> None:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        layer = self._of_node.get(id(node))
+        for index, name in enumerate(node.input):
+            if name in self._quantised and (node.op_type == "Add" or (layer is not None and index == 0)):
+                copy.input[index] = self._dequantised(name, f"{node.output[0]}_{index}")
+        if layer is not None:
+            copy.input[1] = f"{layer.weight}_dq"
+        self._nodes.append(copy)
+        for name in node.output:
+            self._quantise(name)
+
+    def _quantise(self, tensor: str) -> None:
+        if tensor in self._quantised:
+            self._constant(scale_of(np.float32(self._ranges[tensor])), f"{tensor}_scale")
+            self._node("QuantizeLinear", [tensor, f"{tensor}_scale", _ZERO], f"{tensor}_q")
+
+    def _dequantised(self, tensor: str, reader: str) -> str:
+        """A tensor out of its int8 form, for one reader: ONNX Runtime would give each its own, and run those that it adds on the CPU."""
+        return self._node("DequantizeLinear", [f"{tensor}_q", f"{tensor}_scale", _ZERO], f"{reader}_dq")
+
+    def _add_weight(self, layer: Layer) -> None:
+        values, scale = quantised_weight(self._graph.array(layer.weight), layer.channel_axis)
         names = [f"{layer.weight}_{part}" for part in ("int8", "scale", "zero")]
         for name, array in zip(names, (values, scale, np.zeros(len(scale), np.int8)), strict=True):
-            into.initializer.append(numpy_helper.from_array(array, name))
-        nodes.append(helper.make_node("DequantizeLinear", names, [f"{layer.weight}_dq"], name=f"dq_{layer.name}", axis=layer.channel_axis))
-    return nodes
+            self._constant(array, name)
+        self._node("DequantizeLinear", names, f"{layer.weight}_dq", axis=layer.channel_axis)
 
+    def _node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
 
-def _pair(tensor: str, largest: float, into: onnx.GraphProto) -> list[onnx.NodeProto]:
-    scale = f"{tensor}_scale"
-    into.initializer.append(numpy_helper.from_array(scale_of(np.float32(largest)), scale))
-    return [
-        helper.make_node("QuantizeLinear", [tensor, scale, _ZERO], [f"{tensor}_q"], name=f"q_{tensor}"),
-        helper.make_node("DequantizeLinear", [f"{tensor}_q", scale, _ZERO], [f"{tensor}_dq"], name=f"dq_{tensor}"),
-    ]
+    def _constant(self, values: AnyArray, name: str) -> None:
+        self._initializers.append(numpy_helper.from_array(np.asarray(values), name))
