@@ -87,6 +87,6 @@ def test_what_the_ledger_warns_of_is_one_plain_line(monkeypatch, capsys):
 
     assert main(["extra"]) == 0
     assert capsys.readouterr().err == "edgeseg: warning: r50 in int8: nobody measured it\n"
+    plug_in(monkeypatch, lambda _: warnings.warn("old", DeprecationWarning, stacklevel=1) or 0)
     with pytest.warns(DeprecationWarning, match="old"):
-        plug_in(monkeypatch, lambda _: warnings.warn("old", DeprecationWarning, stacklevel=1) or 0)
         main(["extra"])
