@@ -72,9 +72,9 @@ def test_what_is_no_annotation_file_is_refused(tmp_path: Path, text: str) -> Non
     """With its name."""
     (tmp_path / "x.json").write_text(text)
 
-    with pytest.raises(EvaluationError, match="x.json cannot be read as COCO annotations"):
+    with pytest.raises(EvaluationError, match=r"x.json cannot be read as COCO annotations"):
         CocoTruth(tmp_path / "x.json", LABELS)
-    with pytest.raises(EvaluationError, match="none.json cannot be read"):
+    with pytest.raises(EvaluationError, match=r"none.json cannot be read"):
         CocoTruth(tmp_path / "none.json", LABELS)
 
 
