@@ -6,7 +6,7 @@ import argparse
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import onnx
 
 from edgeseg.bundle import LEDGER, Bundle, Graph, read_bundle, sha256
 from edgeseg.errors import BundleError, ExportError, UsageError
+from edgeseg.evaluation import CocoTruth
 from edgeseg.families.base import KEY
 from edgeseg.ledger import BUDGETS, Entry, Ledger, read_ledger
-from edgeseg.types import AnyArray
+from edgeseg.types import AnyArray, Label
 
 from .forms import Form
 from .measure import Compared, Comparison
@@ -26,7 +27,7 @@ from .precision.int8 import to_int8
 from .precision.layers import LayerGraph
 from .precision.noise import HalfRounding, Int8Rounding, layer_noise
 from .publish import GRAPH_SUFFIX, WEIGHTS, require_target, staging, write_manifest
-from .samples import CALIBRATION_COUNT, COMPARED_COUNT, SCENES_COMPARED, SYNTHETIC, Samples, samples
+from .samples import CALIBRATION_COUNT, COMPARED_COUNT, SCORED_COUNT, SYNTHETIC, Samples, samples
 from .share_weights import share_weights
 
 REFERENCE = "fp32"
@@ -60,15 +61,19 @@ class Reduction:
             raise UsageError(f"there is no precision {unknown[0]!r}; choose of {', '.join(PRECISIONS)}")
 
 
-def reduction_of(args: argparse.Namespace) -> tuple[Samples, Reduction]:
+def reduction_of(args: argparse.Namespace, labels: Sequence[Label]) -> tuple[Samples, Reduction]:
     """What the options of `export.cli.add_precision_options` ask for: the pictures to compare on, and the precisions to add.
 
     Raises:
-        UsageError: an unknown precision, or a source that does not end.
+        UsageError: an unknown precision, a source that does not end, or truth without its pictures.
+        EvaluationError: the truth cannot be read.
         SourceError: a source that cannot be read.
     """
-    count = SCENES_COMPARED if args.pictures == SYNTHETIC else COMPARED_COUNT
-    pictures = samples(args.pictures, count, held_out=True)
+    if args.truth is not None and args.pictures in (None, SYNTHETIC):
+        raise UsageError("--truth tells of the pictures of a folder; name it with --pictures")
+    scored = args.truth is not None or args.pictures == SYNTHETIC
+    truth = {} if args.truth is None else {"truth": CocoTruth(args.truth, labels).of}
+    pictures = samples(args.pictures, SCORED_COUNT if scored else COMPARED_COUNT, held_out=True, **truth)
     calibration = samples(args.calibration, CALIBRATION_COUNT, held_out=False)
     names = tuple(dict.fromkeys(name.strip() for name in args.precision.split(",")))
     # The network itself is slow: it is compared with the float32 graph on no more pictures than that needs.
