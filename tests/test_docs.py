@@ -32,6 +32,14 @@ NOT_RUN = {
         "needs the checkpoint, which is downloaded by hand"
     ),
     "edgeseg export maskrcnn_resnet50_fpn_d2 --weights model_final_f10217.pkl --out mask": "are downloaded by hand",
+    "edgeseg quantize r50 --precision int8 --calibration street.mp4 --out r50": "needs a video of what the model will see",
+    "edgeseg export yolact_base --weights my_model.pth --labels names.txt --precision fp32,fp16,int8 --calibration street.mp4 --out mine": (
+        "needs a checkpoint of your own"
+    ),
+    "edgeseg quantize mine --precision bf16 --out mine": "needs a CPU with bfloat16",
+    "edgeseg run mine video.mp4 --backend openvino --precision bf16 --out annotated.mp4": "needs a CPU with bfloat16",
+    "edgeseg run BUNDLE video.mp4 --backend tensorrt --precision fp16 --out annotated.mp4": "on a machine with the GPU",
+    "edgeseg run BUNDLE video.mp4 --precision fp16 --build background --out annotated.mp4": "on a machine with the GPU",
     "sudo apt-get install -y nvidia-jetpack python3-venv python3-dev build-essential": "On a Jetson",
     'PATH=/usr/local/cuda/bin:$PATH CUDA_ROOT=/usr/local/cuda .venv/bin/pip install ".[jetson]"': "On a Jetson",
     "edgeseg build BUNDLE --precision fp16": "on a Jetson",
