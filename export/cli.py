@@ -101,7 +101,7 @@ def add_precision_options(parser: argparse.ArgumentParser, **precision: Any) -> 
     group.add_argument(
         "--accept-loss",
         action="store_true",
-        help="write a precision even if it loses more than its budget, with no more in float than the heads' last layers; the ledger says so",
+        help="write a precision whatever it loses, with no more in float than the heads' last layers; the ledger says so",
     )
 
 
