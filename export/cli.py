@@ -98,7 +98,11 @@ def add_precision_options(parser: argparse.ArgumentParser, **precision: Any) -> 
         help="pictures to compare on; of synthetic: average precision too, with 200 scenes (default: 16 that ship with edgeseg)",
     )
     group.add_argument("--truth", type=Path, metavar="FILE", help="what is in these pictures, in COCO's format: average precision too")
-    group.add_argument("--accept-loss", action="store_true", help="write a precision that loses more than its budget; the ledger says so")
+    group.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="write a precision whatever it loses, with no more in float than the heads' last layers; the ledger says so",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
