@@ -125,7 +125,7 @@ def add_precisions(bundle: Bundle, ledger: Ledger, reduction: Reduction | None, 
 
 
 def _json(ledger: Ledger) -> str:
-    return json.dumps(ledger.to_json(), indent=1) + "\n"
+    return json.dumps(ledger.to_json(), indent=1, allow_nan=False) + "\n"
 
 
 class _Maker:
