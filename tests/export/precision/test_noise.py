@@ -68,7 +68,7 @@ def test_the_noisiest_layer_comes_first_and_hands_nothing_on(tmp_path: Path) -> 
     exact = np.eye(3, dtype=np.float32)[:, :, None, None]
     x = X.copy()
     x[:, 0] = 0
-    ranges = {name: 1e4 for name in ("x", "p")}
+    ranges = dict.fromkeys(("x", "p"), 10000.0)
     model = model_of(CHAIN, a__weight=outlier, b__weight=exact)
 
     class WeightsOnly(Int8Rounding):
