@@ -33,7 +33,7 @@ class _Form:
     graphs: tuple[str, ...] = (KEY,)
     ran: list[str] = field(default_factory=list)
 
-    def runs(self, picture: U8Array) -> Iterator[Run]:
+    def runs(self, _: U8Array) -> Iterator[Run]:
         for graph in self.graphs:
             self.ran.append(graph)
             yield Run(graph, self.outputs)

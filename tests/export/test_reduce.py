@@ -77,7 +77,12 @@ def _places(file: Path) -> dict[str, set[tuple[str, str]]]:
 
 
 def test_a_video_bundle_gets_every_precision(
-    tiny_float_bundle: Make, reduction: Callable[..., Reduction], anything_goes: None, tmp_path: Path, picture: U8Array, monkeypatch: pytest.MonkeyPatch
+    tiny_float_bundle: Make,
+    reduction: Callable[..., Reduction],
+    anything_goes: None,
+    tmp_path: Path,
+    picture: U8Array,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both graphs in files of their own that share weights, an entry for each, hashes of all; every one runs on both backends."""
     told: list[str] = []

@@ -128,7 +128,7 @@ def test_the_result_is_that_of_numpy_with_bytes(tmp_path: Path, backend: str) ->
 
 
 def test_every_weight_is_int8_along_its_output_channels() -> None:
-    """Stored as bytes; the axis is 0 for Conv and 1 for ConvTranspose, in the values, in the scales and in the node: builders check none."""
+    """Stored as bytes; along axis 0 for Conv and 1 for ConvTranspose, in the values, the scales and the node: builders check none."""
     model = to_int8(MODEL, RANGES, ())
     arrays = arrays_of(model)
 

@@ -72,7 +72,7 @@ def test_the_noisiest_layer_comes_first_and_hands_nothing_on(tmp_path: Path) -> 
     model = model_of(CHAIN, a__weight=outlier, b__weight=exact)
 
     class WeightsOnly(Int8Rounding):
-        def activation(self, tensor: str, measuring: object) -> str:
+        def activation(self, tensor: str, _: object) -> str:
             return tensor
 
     noise = layer_noise(model, graph_of(model), tmp_path, lambda: [{"x": x}], WeightsOnly(ranges))
