@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,10 @@ BUDGETS: Mapping[str, Budget] = {
     "int8": Budget(ap_loss=0.01, disagreement=0.15, mask_iou=0.95),
 }
 _STRICTEST = BUDGETS["fp32"]
+_TEXTS = ("precision", "graph", "against", "backend", "sha256")
+_COUNTS = ("pictures", "instances", "lost", "extra")
+_MEASURES = ("score", "max_score_error", "mean_score_error", "max_box_error_px", "min_mask_iou", "mean_mask_iou")
+_BY_NAME = ("tensor_error", "worst_layers")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Entry:
     min_mask_iou: float
     mean_mask_iou: float
     tensor_error: Mapping[str, float] = field(default_factory=dict)
-    """Dense output -> largest difference, in units of the reference's standard deviation."""
+    """Dense output -> largest difference, in units of the reference's standard deviation; infinite where numbers overflow."""
     ap: float | None = None
     """Mask AP in 0..1 where there was ground truth."""
     reference_ap: float | None = None
@@ -90,6 +95,8 @@ class Entry:
     def over(self) -> tuple[str, ...]:
         """In what it is over the budget of its precision, in words; empty when it is within."""
         budget = BUDGETS.get(self.precision, _STRICTEST)
+        if overflown := [name for name, error in self.tensor_error.items() if not math.isfinite(error)]:
+            return (f"output {', '.join(overflown)} holds infinite values or NaN",)
         if self.ap_loss is not None:
             within = self.ap_loss <= budget.ap_loss
             return () if within else (f"AP falls by {self.ap_loss * 100:.2f} points, {budget.ap_loss * 100:g} are allowed",)
@@ -103,7 +110,11 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """As it lies in the file, with the verdict for people; the runtime judges anew."""
-        return {**dataclasses.asdict(self), "over_budget": list(self.over())}
+        # JSON has no infinity.
+        by_name = {
+            field: {name: value if math.isfinite(value) else None for name, value in getattr(self, field).items()} for field in _BY_NAME
+        }
+        return {**dataclasses.asdict(self), **by_name, "over_budget": list(self.over())}
 
 
 @dataclass(frozen=True)
@@ -142,16 +153,27 @@ def read_ledger(bundle: Bundle) -> Ledger:
 
 
 def _entry(content: Mapping[str, Any]) -> Entry:
-    names = {one.name for one in dataclasses.fields(Entry)}
-    values = {name: value for name, value in content.items() if name in names}
-    entry = Entry(**{**values, "float_layers": tuple(values.get("float_layers", ()))})
-    for name in ("pictures", "instances", "lost", "extra", "mean_mask_iou", "max_score_error", "score"):
-        if not isinstance(getattr(entry, name), int | float):
-            raise TypeError(f"{name} is {getattr(entry, name)!r}, not a number")
-    for name in ("ap", "reference_ap"):
-        if not isinstance(getattr(entry, name), int | float | None):
-            raise TypeError(f"{name} is {getattr(entry, name)!r}, not a number")
+    known = {one.name for one in dataclasses.fields(Entry)}
+    values = {name: value for name, value in content.items() if name in known}
+    by_name = {name: _by_name(name, values.get(name, {})) for name in _BY_NAME}
+    entry = Entry(**{**values, **by_name, "float_layers": tuple(values.get("float_layers", ()))})
+    for names, kind, what in (
+        (_TEXTS, str, "a text"),
+        (_COUNTS, int, "a whole number"),
+        (_MEASURES, int | float, "a number"),
+        (("ap", "reference_ap"), int | float | None, "a number"),
+    ):
+        for name in names:
+            if not isinstance(getattr(entry, name), kind):
+                raise TypeError(f"{name} is {getattr(entry, name)!r}, not {what}")
     return entry
+
+
+def _by_name(name: str, content: object) -> dict[str, float]:
+    """A number for each of several names; null stands for infinity."""
+    if not isinstance(content, dict) or not all(isinstance(value, int | float | None) for value in content.values()):
+        raise TypeError(f"{name} is {content!r}, not numbers by name")
+    return {key: math.inf if value is None else value for key, value in content.items()}
 
 
 def caution(bundle: Bundle, precision: str, graphs: Collection[str]) -> str:

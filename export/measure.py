@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -16,6 +17,7 @@ from edgeseg.families import Decoded, family
 from edgeseg.families.base import KEY
 from edgeseg.ledger import Entry
 from edgeseg.model import DEFAULT_SCORE
+from edgeseg.sources.synthetic import are_of_scenes
 from edgeseg.types import AnyArray, Result, Step, U8Array
 
 from .forms import Run, placed
@@ -95,7 +97,8 @@ class Comparison:
         if both[0] is not None and both[1] is not None:
             for agreement in graph.agreements:
                 agreement.add(both[0], both[1])
-        if sample.truth is not None and given.graph == KEY:
+        # Only made-up scenes have truth; with other classes than theirs AP would compare nothing with nothing.
+        if sample.truth is not None and given.graph == KEY and are_of_scenes(self._bundle.labels):
             graph.meters = graph.meters or (MaskApMeter(self._bundle.labels), MaskApMeter(self._bundle.labels))
             truth = coded(sample.truth)
             for meter, run in zip(graph.meters, (wanted, given), strict=True):
@@ -116,7 +119,8 @@ class Comparison:
         if graph.meters is None:
             return found
         reference_ap, ap = (meter.compute().ap for meter in graph.meters)
-        return replace(found, reference_ap=reference_ap, ap=ap)
+        # AP is no number where nothing is to be found.
+        return found if math.isnan(reference_ap) else replace(found, reference_ap=reference_ap, ap=ap)
 
 
 def entry(bundle: Bundle, name: str, compared: Compared, agreement: Agreement, tensor_error: Mapping[str, float]) -> Entry:

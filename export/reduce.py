@@ -36,7 +36,7 @@ _NOISE_PICTURES = 2
 _QUICK_LOOK = 4
 """Pictures on which an attempt is looked at before it is measured on all of them."""
 _REFERENCE_BACKEND = "onnxruntime"
-"""It computes exactly what the graph says; OpenVINO would compute a half graph in float."""
+"""It computes exactly what a graph says, but for half precision (`Written.measured`)."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def add_precisions(bundle: Bundle, ledger: Ledger, reduction: Reduction | None, 
 
 
 def _json(ledger: Ledger) -> str:
-    return json.dumps(ledger.to_json(), indent=1) + "\n"
+    return json.dumps(ledger.to_json(), indent=1, allow_nan=False) + "\n"
 
 
 class _Maker:
@@ -136,6 +136,7 @@ class _Maker:
         self._reduction = reduction
         self._notice = notice
         self.entries: dict[str, Entry] = {}
+        self._made: dict[str, onnx.ModelProto] = {}
 
     def make(self) -> Bundle:
         if self._precision in OWN:
@@ -146,6 +147,8 @@ class _Maker:
         for name in self._bundle.graphs:
             self._make_graph(name)
         self._require()
+        for name, model in self._made.items():
+            onnx.save(model, self._file(name))
         self._share()
         return self._bundle
 
@@ -153,15 +156,19 @@ class _Maker:
         """Try with ever more layers in float until the loss is within the budget."""
         attempts = _GraphMaker(self._bundle, name, self._precision, self._reduction, self._notice)
         for kept, model in attempts:
-            file = self._bundle.path / f"{name}.{self._precision}{GRAPH_SUFFIX}"
-            onnx.save(model, file)
-            self._bundle = _with_file(self._bundle, name, self._precision, file)
+            self._made[name] = model
+            # What is measured lies in the place of the graph until all is measured: the light graph takes what the key graph carries.
+            onnx.save(WRITTEN[self._precision].measured(model), self._file(name))
+            self._bundle = _with_file(self._bundle, name, self._precision, self._file(name))
             looks = (self._reduction.pictures.first(_QUICK_LOOK), self._reduction.pictures)
             if all(self._within_budget(name, kept, pictures) for pictures in looks):
                 return
         # A few pictures may have been too few to refuse the last attempt, and too few for the ledger.
         if not self._within_budget(name, kept, self._reduction.pictures):
             self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
+
+    def _file(self, name: str) -> Path:
+        return self._bundle.path / f"{name}.{self._precision}{GRAPH_SUFFIX}"
 
     def _within_budget(self, name: str, kept: tuple[str, ...], pictures: Samples) -> bool:
         self._measure(_REFERENCE_BACKEND, {name: kept}, pictures)

@@ -18,7 +18,7 @@ from edgeseg.cli.scoring import AP_SCORE, MIN_VISIBLE, Run, RunScore, compare, p
 from edgeseg.errors import UsageError
 from edgeseg.model import Model, load
 from edgeseg.sinks.target import check_file, write_error
-from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, LABELS, SceneConfig
+from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, LABELS, SceneConfig, are_of_scenes
 from edgeseg.types import Label, Step
 
 FIRST_SEED = HELD_OUT_FIRST_SEED + 200
@@ -84,9 +84,9 @@ def main(args: argparse.Namespace) -> int:
 
 def require_synthetic(labels: Sequence[Label], bundle: Path) -> None:
     """Raise UsageError unless a model's classes are those of the synthetic scenes, stuff included or not."""
-    names = [label.name for label in labels]
-    things = [label.name for label in LABELS if label.is_thing]
-    if names not in (things, [label.name for label in LABELS]):
+    if not are_of_scenes(labels):
+        names = [label.name for label in labels]
+        things = [label.name for label in LABELS if label.is_thing]
         raise UsageError(
             f"{bundle} was trained for other classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}) than the synthetic "
             f"scenes have ({', '.join(things)}): there is no ground truth for it here. Give a bundle that was trained on synthetic video, "

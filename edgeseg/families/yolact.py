@@ -47,8 +47,9 @@ class YolactFamily:
     fits: tuple[str, ...] = ("stretch", "same_shape")
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
-        """Instances with a score above the threshold; masks stay soft at prototype size."""
-        kept = np.flatnonzero(outputs[SCORES] > max(score_threshold, 0.0))
+        """Instances with a score above the threshold and a box of numbers; masks stay soft at prototype size."""
+        # A box that is infinite, such as reduced precision can give, is nowhere.
+        kept = np.flatnonzero((outputs[SCORES] > max(score_threshold, 0.0)) & np.isfinite(outputs[BOXES]).all(axis=1))
         kept = kept[descending_order(outputs[SCORES][kept])]
         relative = outputs[BOXES][kept]
         scores = outputs[SCORES][kept]

@@ -5,7 +5,7 @@ The casts are in the graph, so every backend, and TensorRT in its strongly typed
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
@@ -43,6 +43,38 @@ def to_half(model: onnx.ModelProto, keep_float: Collection[str] = ()) -> onnx.Mo
     graph = LayerGraph(model)
     halves = _half_nodes(graph, keep_float)
     return _Rewriter(model, halves).rewrite()
+
+
+def as_computed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A float32 graph that rounds all that a graph of `to_half` gives in half precision.
+
+    ONNX Runtime's CPU provider computes half nodes in float and drops the casts that it put between them, so that it shows neither
+    their rounding nor what overflows; a GPU does both.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    result.graph.ClearField("node")
+    for node in model.graph.node:
+        result.graph.node.extend(_rounding(node))
+    for tensor in result.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    return result
+
+
+def _rounding(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    if not node.output[0].endswith(_SUFFIX):
+        comes_out = node.op_type == "Cast" and node.input[0].endswith(_SUFFIX)
+        yield helper.make_node("Identity", node.input, node.output, name=node.name) if comes_out else node
+        return
+    exact = node.input[0]
+    if node.op_type != "Cast":
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        exact = copy.output[0] = f"{node.output[0]}_exact"
+        yield copy
+    yield _cast(exact, f"{node.output[0]}_rounded", TensorProto.FLOAT16)
+    yield _cast(f"{node.output[0]}_rounded", node.output[0], TensorProto.FLOAT)
 
 
 def _half_nodes(graph: LayerGraph, keep_float: Collection[str]) -> dict[int, tuple[int, ...]]:

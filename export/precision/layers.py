@@ -74,8 +74,11 @@ class LayerGraph:
         }
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in _CHANNEL_AXES or node.input[1] not in self.weights or len(self.weights[node.input[1]].dims) < 2:
+        if node.op_type not in _CHANNEL_AXES or node.input[1] not in self.weights:
             return False
+        if node.op_type == "MatMul":
+            # Of a stack of matrices no axis counts the output channels alone; a vector has none.
+            return len(self.weights[node.input[1]].dims) == 2
         return node.op_type != "Gemm" or any(entry.name == "transB" and entry.i == 1 for entry in node.attribute)
 
     @cached_property

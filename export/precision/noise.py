@@ -88,7 +88,7 @@ def _noise(layer: Layer, k: int, weight: str, rounding: Rounding, measuring: Mea
     node = onnx.NodeProto()
     node.CopyFrom(layer.nodes[k])
     node.input[0], node.input[1], node.output[0] = rounding.activation(layer.inputs[k], measuring), weight, f"noisy_{layer.outputs[k]}"
-    node.name = f"noisy_{node.name}"
+    node.name = node.output[0]
     measuring.model.graph.node.append(node)
     difference = measuring.add("Sub", node.output[0], layer.outputs[k])
     noise, signal = (measuring.add("ReduceMean", measuring.add("Mul", x, x), keepdims=0) for x in (difference, layer.outputs[k]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from .calibration import Range
-from .half import LARGEST, to_half
+from .half import LARGEST, as_computed, to_half
 from .int8 import to_int8
 from .noise import HalfRounding, Int8Rounding, Rounding
 
@@ -25,6 +25,8 @@ class Written:
     """What it does to numbers."""
     limit: float = float("inf")
     """Layers that read or give larger numbers must stay float."""
+    measured: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model
+    """The graph -> what gives on a CPU the numbers that the graph gives on a GPU."""
 
 
 def _spans(ranges: Ranges) -> dict[str, float]:
@@ -36,7 +38,7 @@ _HALF_MARGIN = 4
 """Other pictures may hold larger numbers than those that were looked at."""
 
 WRITTEN = {
-    "fp16": Written(lambda model, _, kept: to_half(model, kept), lambda _: HalfRounding(), LARGEST / _HALF_MARGIN),
+    "fp16": Written(lambda model, _, kept: to_half(model, kept), lambda _: HalfRounding(), LARGEST / _HALF_MARGIN, as_computed),
     "int8": Written(lambda model, ranges, kept: to_int8(model, _spans(ranges), kept), lambda ranges: Int8Rounding(_spans(ranges))),
 }
 OWN = {"bf16": "openvino"}

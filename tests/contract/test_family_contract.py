@@ -68,3 +68,15 @@ def test_rows_above_the_threshold_come_out_best_first(name: str) -> None:
     assert _found(name, threshold=0.25, found=found).classes.tolist() == [1, 3, 2]
     assert len(_found(name, found=found)) == 4
     assert len(_found(name, threshold=0.75, found=found)) == 0
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_box_that_is_no_number_is_no_instance(name: str) -> None:
+    """A net whose numbers overflow finds less; it does not stop the program."""
+    outputs = OUTPUTS[name](FOUND, 64)
+    outputs["boxes"][0] = [-np.inf, 0, np.nan, 8]
+
+    instances = FAMILIES[name].decode(outputs, FITS["stretch"](HW, (64, 64), "bilinear"), 0.0).instances
+
+    assert instances is not None
+    np.testing.assert_allclose(instances.boxes, _found(name).boxes[1:])

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgeseg.bundle import Graph, InputSpec
+from edgeseg.bundle import Bundle, Graph, InputSpec, sha256
 from edgeseg.cli import main
-from edgeseg.types import AnyArray, U8Array
+from edgeseg.types import AnyArray, Label, U8Array
 from export.parity import feeds_for
+from export.publish import WEIGHTS, write_manifest
 from export.recipes import RECIPES
 from export.recipes.base import ExportOptions, GraphModule
 from export.run import Job, export_bundle
 from export.samples import PICTURES, shipped
+from export.share_weights import share_weights
 from export.to_onnx import graphs_to_onnx
 from tests.export.nets.facts import manifest
 from tests.export.nets.rcnn.facts import filled_weights, golden, old_names
@@ -78,6 +80,9 @@ class Traced:
     graph: Graph
     file: Path
     input: InputSpec
+    graphs: dict[str, Graph]
+    """All that were traced, in the folder of the file."""
+    labels: tuple[Label, ...]
 
     @property
     def module(self) -> GraphModule:
@@ -100,6 +105,24 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
         modules = recipe.graphs(filled(recipe), options)
         folder = tmp_path_factory.mktemp(variant)
         graphs = graphs_to_onnx(modules, spec, folder, "fp32")
-        return Traced(name, recipe.family, modules, graphs[name], folder / graphs[name].files["fp32"], spec)
+        return Traced(name, recipe.family, modules, graphs[name], folder / graphs[name].files["fp32"], spec, graphs, recipe.labels)
 
     return trace
+
+
+@pytest.fixture(scope="session")
+def tiny_float_bundle(tiny_graph: Callable[[str], Traced], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Name of a variant in tests/export/tiny.py -> a bundle of its float32 graphs, not compared with the net and without a ledger."""
+
+    @functools.cache
+    def write(variant: str) -> Path:
+        traced = tiny_graph(variant)
+        folder = tmp_path_factory.mktemp(f"{variant}_bundle")
+        files = [Path(shutil.copy(traced.file.with_name(graph.files["fp32"]), folder)) for graph in traced.graphs.values()]
+        if len(files) > 1:
+            share_weights(files, folder / WEIGHTS)
+        hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+        write_manifest(Bundle(traced.family, variant, traced.labels, traced.input, traced.graphs, hashes), folder)
+        return folder
+
+    return write

@@ -62,7 +62,7 @@ class Identity:
 def identify(library: Library, target: BuildTarget, file: Path, graph: Graph) -> Identity:
     """The identity of the engine that a build would give."""
     return Identity(
-        files={part.name: sha256(part) for part in _parts(file)},
+        files={part.name: sha256(part) for part in _parts(file, target.precision)},
         precision=target.precision,
         library=str(library),
         fits=target.fits,
@@ -72,14 +72,17 @@ def identify(library: Library, target: BuildTarget, file: Path, graph: Graph) ->
     )
 
 
-def _parts(file: Path) -> list[Path]:
-    """``file``, and the files of weights beside it: those that the manifest hashes but that are neither graphs nor JSON."""
+def _parts(file: Path, precision: str) -> list[Path]:
+    """``file``, and the weights that it shares: what the manifest hashes but for graphs, JSON and the weights of other precisions."""
     manifest = file.parent / MANIFEST
     if not manifest.is_file():
         return [file]
     listed = json.loads(manifest.read_text(encoding="utf-8"))
     graphs = {name for graph in listed["graphs"].values() for name in graph["files"].values()}
-    return [file, *(file.parent / name for name in sorted(listed["hashes"].keys() - graphs) if not name.endswith(".json"))]
+    others = {f"{other}." for graph in listed["graphs"].values() for other in graph["files"]} - {f"{precision}."}
+    left_out = (*others, *(["weights."] if precision != "fp32" else []))
+    weights = [name for name in sorted(listed["hashes"].keys() - graphs) if not name.endswith(".json")]
+    return [file, *(file.parent / name for name in weights if not name.startswith(left_out))]
 
 
 def _words(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,3 +218,9 @@ def _paint(pixels: U8Array, layer: Layer, sprite: Sprite) -> None:
     shadow = cv2.warpAffine(sprite.shadow, placed, (width, height))
     behind = cv2.blendLinear(np.zeros_like(colours), pixels[layer.window], shadow, 1 - shadow)
     pixels[layer.window] = cv2.blendLinear(colours, behind, layer.alpha, 1 - layer.alpha)
+
+
+def are_of_scenes(labels: Sequence[Label]) -> bool:
+    """Whether a model's classes are those of the scenes, stuff included or not, so that their truth is true for it."""
+    names = [label.name for label in labels]
+    return names in ([label.name for label in LABELS if label.is_thing], [label.name for label in LABELS])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from edgeseg.bundle import LEDGER, sha256
 from edgeseg.cli import main
 from edgeseg.data import demo_bundle
+from edgeseg.ledger import Ledger
+from tests.edgeseg.test_ledger import ENTRY
 
 SHARED = demo_bundle() / "weights.bin"
 
@@ -45,11 +49,12 @@ def test_parity_is_shown_as_it_was_recorded(bundle, capsys):
 
 
 def test_json_is_the_manifest_with_sizes(bundle, capsys):
-    """--json prints model.json's content plus the size of every file."""
+    """--json prints model.json's content plus the size of every file and, here, that nobody measured anything."""
     assert main(["inspect", str(bundle), "--json"]) == 0
 
     shown = json.loads(capsys.readouterr().out)
     assert shown.pop("file_bytes") == {"key.onnx": (bundle / "key.onnx").stat().st_size}
+    assert shown.pop("ledger") == []
     assert shown == json.loads((bundle / "model.json").read_text())
 
 
@@ -67,3 +72,48 @@ def test_damaged_bundle_is_an_error(bundle, capsys, damage, message):
     assert main(["inspect", str(bundle)]) == 1
 
     assert message in capsys.readouterr().err
+
+
+def _with_ledger(bundle, **changes):
+    entry = replace(ENTRY, sha256=sha256(bundle / "key.onnx"), **changes)
+    (bundle / LEDGER).write_text(json.dumps(Ledger((entry,)).to_json()))
+    manifest = json.loads((bundle / "model.json").read_text())
+    manifest["hashes"][LEDGER] = sha256(bundle / LEDGER)
+    (bundle / "model.json").write_text(json.dumps(manifest))
+    return entry
+
+
+def test_the_ledger_is_a_table_below(bundle, capsys):
+    """A row for every graph and precision, with the verdict; its file is not listed among the weights."""
+    _with_ledger(bundle, lost=20)
+
+    assert main(["inspect", str(bundle)]) == 0
+
+    text, _, ledger = capsys.readouterr().out.partition("\n\n")
+    assert LEDGER not in text
+    head, row = ledger.splitlines()
+    assert head.split()[:3] == ["precision", "graph", "against"]
+    assert row.startswith("int8       key    fp32")
+    assert row.endswith("20 of 100 instances lost and 2 extra, 15 are allowed")
+
+
+def test_json_has_the_ledger_too(bundle, capsys):
+    """Every field of every entry, with the verdict."""
+    entry = _with_ledger(bundle)
+
+    assert main(["inspect", str(bundle), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["ledger"] == [json.loads(json.dumps(entry.to_json()))]
+
+
+def test_a_damaged_ledger_is_an_error(bundle, capsys):
+    """With exit code 1 and the file's name."""
+    _with_ledger(bundle)
+    (bundle / LEDGER).write_text("{")
+    manifest = json.loads((bundle / "model.json").read_text())
+    manifest["hashes"][LEDGER] = sha256(bundle / LEDGER)
+    (bundle / "model.json").write_text(json.dumps(manifest))
+
+    assert main(["inspect", str(bundle)]) == 1
+
+    assert "ledger.json is not a valid ledger" in capsys.readouterr().err

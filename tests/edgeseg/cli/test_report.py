@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edgeseg.cli.report import peak_memory_mib, summary_text, table
+from edgeseg.cli.report import ledger_table, peak_memory_mib, summary_text, table
+from edgeseg.ledger import Ledger
 from edgeseg.stream import StageTimes, Summary
+from tests.edgeseg.test_ledger import ENTRY
 
 
 def test_columns_are_aligned():
@@ -40,3 +44,28 @@ def test_peak_memory_is_in_mebibytes():
 
     assert memory is None or 10 < memory < 100_000
     assert memory == pytest.approx(peak_memory_mib(), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "within budget"),
+        ({"lost": 20}, "20 of 100 instances lost and 2 extra, 15 are allowed"),
+        ({"lost": 20, "accepted": True}, "20 of 100 instances lost and 2 extra, 15 are allowed (accepted)"),
+        ({"accepted": True}, "within budget"),
+    ],
+)
+def test_a_row_of_the_ledger_ends_with_its_verdict(changes, verdict):
+    """What was measured stands before it in the columns of the head."""
+    head, row = ledger_table(Ledger((replace(ENTRY, **changes),))).splitlines()
+
+    columns = ["precision", "graph", "against", "instances", "lost", "extra", "score error", "mask IoU", "AP", "float layers", "verdict"]
+    assert [part.strip() for part in head.split("  ") if part.strip()] == columns
+    assert row.endswith(verdict)
+    for part in ("int8", "key", "fp32", "100 above 0.3", "5.0e-02", "0.9900, least 0.70"):
+        assert part in row
+
+
+def test_the_ledger_shows_ap_where_there_is_one():
+    """Of how much it is."""
+    assert "0.4512 of 0.4600" in ledger_table(Ledger((replace(ENTRY, ap=0.4512, reference_ap=0.46),)))
