@@ -33,7 +33,7 @@ _REMEDY_GPU = "pip uninstall -y onnxruntime && pip install 'edgeseg[gpu]' (onnxr
 _REMEDY_PLUGIN = "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13"
 _REMEDY_DRIVER = "install the driver of an NVIDIA GPU"
 _REMEDY_DEVICE = "install the CUDA and cuDNN that this ONNX Runtime was built for"
-_REMEDY_TENSORRT = "install the TensorRT that this ONNX Runtime was built for where the loader finds it (LD_LIBRARY_PATH), or use onnxruntime-cuda"
+_REMEDY_TENSORRT = "put the TensorRT that this ONNX Runtime was built for on the loader's path (LD_LIBRARY_PATH), or use onnxruntime-cuda"
 
 
 class OnnxRuntime:
