@@ -105,18 +105,21 @@ def test_weak_instances_count_where_there_are_few_others(gpu, bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("engines_are_there", "references", "usable", "why"),
     [
-        (lambda gpu, patch: setattr(gpu, "there", False), "not for this GPU"),
-        (lambda gpu, patch: patch.setattr(engine_parity, "REFERENCES", ()), "neither of"),
-        (lambda gpu, patch: patch.setitem(BACKENDS, "tensorrt", _unusable()), "no GPU"),
+        (False, engine_parity.REFERENCES, True, "not for this GPU"),
+        (True, (), True, "neither of"),
+        (True, engine_parity.REFERENCES, False, "no GPU"),
     ],
     ids=["other_gpu", "no_cpu_backend", "no_gpu"],
 )
-def test_what_cannot_be_compared_is_said(gpu, bundle, monkeypatch, capsys, change, why):
+def test_what_cannot_be_compared_is_said(gpu, bundle, monkeypatch, capsys, engines_are_there, references, usable, why):
     """Engines for other GPUs, a machine without ONNX Runtime and OpenVINO, one without a GPU: no failure, and nothing is claimed."""
+    gpu.there = engines_are_there
     monkeypatch.setattr(engine_parity, "find_gpu", lambda: None)
-    change(gpu, monkeypatch)
+    monkeypatch.setattr(engine_parity, "REFERENCES", references)
+    if not usable:
+        monkeypatch.setitem(BACKENDS, "tensorrt", _unusable())
 
     assert main(["build", str(bundle)]) == 0
 
