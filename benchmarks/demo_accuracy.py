@@ -29,20 +29,22 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=edgeseg.demo_bundle(), help="bundle to score (default: the demo bundle)")
     parser.add_argument("--frames", type=int, default=500, help="frames, five a scene (default: %(default)s)")
     parser.add_argument("--backend", default="auto", help="backend (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="precision (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
-    record = score(args.bundle, args.frames, args.backend)
+    record = score(args.bundle, args.frames, args.backend, args.precision)
     print(json.dumps(record, indent=1))
     if args.out:
         args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def score(bundle: Path, frames: int, backend: str) -> dict[str, object]:
+def score(bundle: Path, frames: int, backend: str, precision: str = "auto") -> dict[str, object]:
     """AP over every visible instance, however little of it is seen, and over those of which 15 % or more is."""
     before = conditions()
     spans = {name: StageTimes() for name in ("prepare", "infer", "decode")}
-    with edgeseg.load(bundle, backend=backend, score_threshold=SCORE) as model, progress("scoring", total=frames) as bar:
+    opened = edgeseg.load(bundle, backend=backend, precision=precision, score_threshold=SCORE)
+    with opened as model, progress("scoring", total=frames) as bar:
         strict, lenient = MaskApMeter(model.bundle.labels), MaskApMeter(model.bundle.labels)
         for number in range(frames):
             config = SceneConfig(seed=HELD_OUT_FIRST_SEED + number // FRAMES_PER_SCENE)

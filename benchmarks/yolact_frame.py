@@ -67,7 +67,7 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         models = {name: edgeseg.load(bundle, backend=name, score_threshold=score) for name in BACKENDS}
         eager = EagerYolact(load_checkpoint(args.weights, recipe(RECIPE)), score)
         contenders: dict[str, Contender] = {name: ours(model, picture) for name, model in models.items()}
-        contenders[EAGER] = _eager(eager, picture)
+        contenders[EAGER] = torch_frame(eager, picture)
         timings = measure(contenders, args.rounds, args.warm_up)
         memory = {name: _memory_mb(args.weights, bundle, name, score) for name in contenders}
         found = {name: len(model(picture).instances or ()) for name, model in models.items()} | {EAGER: len(eager(picture))}
@@ -92,7 +92,9 @@ def score_for(bundle: Path, picture: U8Array) -> float:
     return float(scores[DETECTIONS - 1 : DETECTIONS + 1].mean())
 
 
-def _eager(eager: EagerYolact, picture: U8Array) -> Contender:
+def torch_frame(eager: EagerYolact, picture: U8Array) -> Contender:
+    """The same frame through torch in eager mode."""
+
     def work() -> Mapping[str, float]:
         eager(picture)
         return {}

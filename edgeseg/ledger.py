@@ -91,12 +91,13 @@ class Entry:
         """In what it is over the budget of its precision, in words; empty when it is within."""
         budget = BUDGETS.get(self.precision, _STRICTEST)
         if self.ap_loss is not None:
-            return (f"AP falls by {self.ap_loss * 100:.2f} points, {budget.ap_loss * 100:g} are allowed",) * (self.ap_loss > budget.ap_loss)
+            within = self.ap_loss <= budget.ap_loss
+            return () if within else (f"AP falls by {self.ap_loss * 100:.2f} points, {budget.ap_loss * 100:g} are allowed",)
         differing, allowed = self.lost + self.extra, max(1, int(budget.disagreement * self.instances))
         problems = []
         if differing > allowed:
             problems.append(f"{self.lost} of {self.instances} instances lost and {self.extra} extra, {allowed} are allowed")
-        if self.mean_mask_iou < budget.mask_iou:
+        if not self.mean_mask_iou >= budget.mask_iou:
             problems.append(f"mean mask IoU {self.mean_mask_iou:.4f}, {budget.mask_iou:g} is the least allowed")
         return tuple(problems)
 

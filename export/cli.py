@@ -97,7 +97,12 @@ def add_precision_options(parser: argparse.ArgumentParser, **precision: Any) -> 
         metavar="SOURCE",
         help="pictures to compare on; of synthetic: average precision too, with 200 scenes (default: 16 that ship with edgeseg)",
     )
-    group.add_argument("--accept-loss", action="store_true", help="write a precision that loses more than its budget; the ledger says so")
+    group.add_argument("--truth", type=Path, metavar="FILE", help="what is in these pictures, in COCO's format: average precision too")
+    group.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="write a precision whatever it loses, with no more in float than the heads' last layers; the ledger says so",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -114,7 +119,7 @@ def main(args: argparse.Namespace) -> int:
     if hint := name_hint(args.weights, recipe(args.recipe)):
         print(hint, file=sys.stderr)
     run = worker(".run", "torch", "onnx", "onnxscript", "onnxruntime")
-    job = run.Job(chosen, args.weights, args.out, options, *worker(".reduce").reduction_of(args))
+    job = run.Job(chosen, args.weights, args.out, options, *worker(".reduce").reduction_of(args, chosen.labels))
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
         bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"), lambda what: bar.advance(0, detail=what))
     for name, parity in bundle.parity.items():

@@ -79,6 +79,8 @@ class Comparison:
         for number, sample in enumerate(self._samples):
             # Average precision, which the key graph alone has, needs many pictures; the rest does not.
             graphs = None if number < COMPARED_COUNT else 1
+            if graphs and KEY not in found:
+                break
             for wanted, given in itertools.islice(zip(reference.runs(sample.pixels), other.runs(sample.pixels), strict=True), graphs):
                 self._add(found.setdefault(given.graph, _Graph()), sample, wanted, given)
             self._on_picture()

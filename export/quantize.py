@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edgeseg.bundle import read_bundle
 from edgeseg.cli.progress import progress
 
 from .cli import add_precision_options, print_ledger, worker
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
     reduce = worker(".reduce", "onnx", "onnxruntime")
-    _, reduction = reduce.reduction_of(args)
+    _, reduction = reduce.reduction_of(args, read_bundle(args.bundle).labels)
     with progress("quantize", total=None) as bar:
         bundle = reduce.quantise(args.bundle, args.out, reduction, lambda what: bar.advance(1, detail=what))
     print_ledger(bundle)

@@ -6,7 +6,7 @@ import argparse
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,33 +14,27 @@ import onnx
 
 from edgeseg.bundle import LEDGER, Bundle, Graph, read_bundle, sha256
 from edgeseg.errors import BundleError, ExportError, UsageError
+from edgeseg.evaluation import CocoTruth
 from edgeseg.families.base import KEY
 from edgeseg.ledger import BUDGETS, Entry, Ledger, read_ledger
-from edgeseg.types import AnyArray
+from edgeseg.types import AnyArray, Label
 
 from .forms import Form
 from .measure import Compared, Comparison
 from .precision.calibration import Range, activation_ranges
-from .precision.half import LARGEST, to_half
-from .precision.int8 import to_int8
 from .precision.layers import LayerGraph
-from .precision.noise import HalfRounding, Int8Rounding, layer_noise
+from .precision.noise import layer_noise
+from .precision.table import OWN, WRITTEN
 from .publish import GRAPH_SUFFIX, WEIGHTS, require_target, staging, write_manifest
-from .samples import CALIBRATION_COUNT, COMPARED_COUNT, SCENES_COMPARED, SYNTHETIC, Samples, samples
+from .samples import CALIBRATION_COUNT, COMPARED_COUNT, SCORED_COUNT, SYNTHETIC, Samples, samples
 from .share_weights import share_weights
 
 REFERENCE = "fp32"
-WRITTEN = ("fp16", "int8")
-"""Precisions that are in the graph. Others, such as bf16, are a backend's own: they are measured, and need no file."""
-OWN = {"bf16": "openvino"}
-"""A backend's own precision -> the backend."""
 PRECISIONS = (REFERENCE, *WRITTEN, *OWN)
 WORST = 5
 _NOISE_PICTURES = 2
 _QUICK_LOOK = 4
 """Pictures on which an attempt is looked at before it is measured on all of them."""
-_HALF_MARGIN = 4
-"""Half precision is used where values stay this many times below its largest number."""
 _REFERENCE_BACKEND = "onnxruntime"
 """It computes exactly what the graph says; OpenVINO would compute a half graph in float."""
 
@@ -53,6 +47,7 @@ class Reduction:
     calibration: Samples
     pictures: Samples
     accept_loss: bool = False
+    """Leave no more than the heads' last layers in float, whatever is lost."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.precisions if name not in PRECISIONS]
@@ -60,15 +55,19 @@ class Reduction:
             raise UsageError(f"there is no precision {unknown[0]!r}; choose of {', '.join(PRECISIONS)}")
 
 
-def reduction_of(args: argparse.Namespace) -> tuple[Samples, Reduction]:
+def reduction_of(args: argparse.Namespace, labels: Sequence[Label]) -> tuple[Samples, Reduction]:
     """What the options of `export.cli.add_precision_options` ask for: the pictures to compare on, and the precisions to add.
 
     Raises:
-        UsageError: an unknown precision, or a source that does not end.
+        UsageError: an unknown precision, a source that does not end, or truth without its pictures.
+        EvaluationError: the truth cannot be read.
         SourceError: a source that cannot be read.
     """
-    count = SCENES_COMPARED if args.pictures == SYNTHETIC else COMPARED_COUNT
-    pictures = samples(args.pictures, count, held_out=True)
+    if args.truth is not None and args.pictures in (None, SYNTHETIC):
+        raise UsageError("--truth tells of the pictures of a folder; name it with --pictures")
+    scored = args.truth is not None or args.pictures == SYNTHETIC
+    truth = {} if args.truth is None else {"truth": CocoTruth(args.truth, labels).of}
+    pictures = samples(args.pictures, SCORED_COUNT if scored else COMPARED_COUNT, held_out=True, **truth)
     calibration = samples(args.calibration, CALIBRATION_COUNT, held_out=False)
     names = tuple(dict.fromkeys(name.strip() for name in args.precision.split(",")))
     # The network itself is slow: it is compared with the float32 graph on no more pictures than that needs.
@@ -157,13 +156,16 @@ class _Maker:
             file = self._bundle.path / f"{name}.{self._precision}{GRAPH_SUFFIX}"
             onnx.save(model, file)
             self._bundle = _with_file(self._bundle, name, self._precision, file)
-            for pictures in (self._reduction.pictures.first(_QUICK_LOOK), self._reduction.pictures):
-                self._measure(_REFERENCE_BACKEND, {name: kept}, pictures)
-                if self.entries[name].over():
-                    break
-            else:
+            looks = (self._reduction.pictures.first(_QUICK_LOOK), self._reduction.pictures)
+            if all(self._within_budget(name, kept, pictures) for pictures in looks):
                 return
-        self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
+        # A few pictures may have been too few to refuse the last attempt, and too few for the ledger.
+        if not self._within_budget(name, kept, self._reduction.pictures):
+            self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
+
+    def _within_budget(self, name: str, kept: tuple[str, ...], pictures: Samples) -> bool:
+        self._measure(_REFERENCE_BACKEND, {name: kept}, pictures)
+        return not self.entries[name].over()
 
     def _measure(self, backend: str, kept: Mapping[str, tuple[str, ...]], pictures: Samples) -> None:
         graphs = set(kept) or None
@@ -201,6 +203,7 @@ class _GraphMaker:
     def __init__(self, bundle: Bundle, name: str, precision: str, reduction: Reduction, notice: Callable[[str], None]) -> None:
         self._bundle, self._name, self._precision = bundle, name, precision
         self._reduction, self._notice = reduction, notice
+        self._written = WRITTEN[precision]
         self._model = onnx.load(bundle.file(name, REFERENCE))
         self._layers = LayerGraph(self._model, frozenset(self._graph.carry.values()))
 
@@ -212,10 +215,7 @@ class _GraphMaker:
         """Names of the layers in float, and the graph."""
         for kept in self._choices():
             names = tuple(name for name in self._layers.layers if name in kept)
-            if self._precision == "int8":
-                yield names, to_int8(self._model, self.scales, kept)
-            else:
-                yield names, to_half(self._model, kept)
+            yield names, self._written.convert(self._model, self.ranges, kept)
 
     def _choices(self) -> Iterator[frozenset[str]]:
         """First only what cannot be otherwise, then also the last layers of the heads, then also the noisiest ones."""
@@ -224,20 +224,20 @@ class _GraphMaker:
         last = wide | self._layers.last_layers
         if last != wide:
             yield last
+        if self._reduction.accept_loss:
+            # Who accepts a loss wants the speed: the usual form will do.
+            return
         count = 2
         while count <= len(self._layers.layers) // 2:
             yield last | frozenset(list(self.noise)[:count])
             count *= 2
 
     def _wide(self) -> frozenset[str]:
-        """Layers whose numbers half precision cannot hold."""
-        if self._precision == "int8":
-            return frozenset()
-        limit = LARGEST / _HALF_MARGIN
+        """Layers whose numbers the precision cannot hold."""
         return frozenset(
             name
             for name, layer in self._layers.layers.items()
-            if max(self.ranges[tensor].largest for tensor in (*layer.inputs, *layer.outputs)) > limit
+            if max(self.ranges[tensor].largest for tensor in (*layer.inputs, *layer.outputs)) > self._written.limit
         )
 
     @functools.cached_property
@@ -245,15 +245,10 @@ class _GraphMaker:
         """Of what layers read and give, on the calibration pictures."""
         return activation_ranges(self._model, self._graph, self._bundle.path, self._feeds(self._reduction.calibration))
 
-    @property
-    def scales(self) -> dict[str, float]:
-        """What int8 spans: the mean over pictures, which a single odd picture does not widen for all."""
-        return {name: found.mean for name, found in self.ranges.items()}
-
     @functools.cached_property
     def noise(self) -> dict[str, float]:
         """Layer -> relative noise, the noisiest first."""
-        rounding = Int8Rounding(self.scales) if self._precision == "int8" else HalfRounding()
+        rounding = self._written.rounding(self.ranges)
         few = self._reduction.calibration.first(_NOISE_PICTURES)
         return layer_noise(self._model, self._graph, self._bundle.path, lambda: self._feeds(few), rounding)
 

@@ -12,14 +12,14 @@ import numpy as np
 from edgeseg.errors import UsageError
 from edgeseg.sources import open_source
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig
-from edgeseg.types import GroundTruth, U8Array
+from edgeseg.types import GroundTruth, SizeHW, U8Array
 
 PICTURES = Path(__file__).parent / "pictures"
 SYNTHETIC = "synthetic:"
 CALIBRATION_COUNT = 32
 COMPARED_COUNT = 16
-SCENES_COMPARED = 200
-"""Made-up scenes cost little, and average precision needs many."""
+SCORED_COUNT = 200
+"""Pictures with ground truth: average precision needs many."""
 _FRAME_OF_SCENE = 10
 MIN_VISIBLE = 0.15
 """True instances of which less than this part is seen are ignored."""
@@ -55,13 +55,18 @@ def shipped() -> Samples:
     return Samples(f"{len(files)} shipped pictures and their mirror images", 2 * len(files), lambda: _mirrored(str(PICTURES)))
 
 
-def samples(source: str | None, count: int, *, held_out: bool) -> Samples:
+TruthOf = Callable[[str, SizeHW], GroundTruth | None]
+"""File name and size of a picture -> what is truly in it, where that is known."""
+
+
+def samples(source: str | None, count: int, *, held_out: bool, truth: TruthOf = lambda *_: None) -> Samples:
     """Pictures of a source as ``edgeseg run`` takes it, evenly spread over it; those that ship where none is named.
 
     Args:
         source: a folder, a picture, a video, or ``synthetic:`` for a frame each of many made-up scenes, with exact truth.
         count: how many at most.
         held_out: of made-up scenes, those that training never uses.
+        truth: what is in the pictures of a folder.
 
     Raises:
         SourceError: it cannot be read.
@@ -77,7 +82,7 @@ def samples(source: str | None, count: int, *, held_out: bool) -> Samples:
     if total is None:
         raise UsageError(f"{source} has no known end; give a folder of pictures, a video file or {SYNTHETIC}")
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
-    return Samples(f"{len(chosen)} of {total} pictures of {source}", len(chosen), lambda: _chosen(source, set(chosen)))
+    return Samples(f"{len(chosen)} of {total} pictures of {source}", len(chosen), lambda: _chosen(source, set(chosen), truth))
 
 
 def _mirrored(folder: str) -> Iterator[Sample]:
@@ -93,11 +98,11 @@ def _scenes(seeds: range) -> Iterator[Sample]:
         yield Sample(scene.frame(_FRAME_OF_SCENE).pixels, scene.truth(_FRAME_OF_SCENE).ground_truth(MIN_VISIBLE))
 
 
-def _chosen(source: str, indices: set[int]) -> Iterator[Sample]:
+def _chosen(source: str, indices: set[int], truth: TruthOf) -> Iterator[Sample]:
     last = max(indices)
     with open_source(source) as frames:
         for position, frame in enumerate(frames):
             if position in indices:
-                yield Sample(frame.pixels)
+                yield Sample(frame.pixels, truth(frame.stream, frame.image_hw))
             if position == last:
                 return

@@ -6,12 +6,16 @@ import argparse
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import edgeseg
 from edgeseg.cli import build, demo, doctor, inspect, run
 from edgeseg.cli import eval as evaluate
 from edgeseg.errors import EdgesegError
+from edgeseg.ledger import PrecisionWarning
 
 __all__ = ["main"]
 
@@ -32,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _quiet_opencv()
     try:
         args = _parser().parse_args(argv)
-        code: int = args.main(args)
+        with _plain_warnings():
+            code: int = args.main(args)
         sys.stdout.flush()
     except SystemExit as stop:
         # argparse has printed help, a version or what is wrong.
@@ -64,6 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)
     return parser
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print what the ledger warns of as one line, without the place in the code."""
+    with warnings.catch_warnings():
+        other = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, PrecisionWarning):
+                print(f"edgeseg: warning: {message}", file=sys.stderr)
+            else:
+                other(message, category, *place, **more)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", PrecisionWarning)
+        yield
 
 
 def _quiet_opencv() -> None:

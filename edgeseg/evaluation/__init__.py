@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from edgeseg.evaluation.coco import CodedTruth, MaskAp, MaskApMeter, coded
+from edgeseg.evaluation.coco import CocoTruth, CodedTruth, MaskAp, MaskApMeter, coded
 from edgeseg.evaluation.distance import DistanceAp, DistanceApMeter
 from edgeseg.evaluation.identity import Identity, IdentityMeter
 from edgeseg.evaluation.stability import Stability, StabilityMeter
 
 __all__ = [
+    "CocoTruth",
     "CodedTruth",
     "DistanceAp",
     "DistanceApMeter",

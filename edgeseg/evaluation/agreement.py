@@ -47,7 +47,8 @@ class Agreement:
         return self.sum_score_error / self.matched if self.matched else 0.0
 
     def add(self, wanted: Instances, found: Instances) -> None:
-        """Compare the reference's instances in one picture with the other's; both hold all above `WEAK` of the threshold."""
+        """Compare the reference's instances in one picture with the other's; both hold at least all above `WEAK` of the threshold."""
+        wanted, found = (one.select(one.scores > self.score_threshold * WEAK) for one in (wanted, found))
         ious = mask_ious(wanted, found)
         pairs = _pairs(ious)
         matched = dict(pairs)

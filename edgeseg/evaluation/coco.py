@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import EvaluationError, MissingDependencyError
-from edgeseg.types import F64Array, GroundTruth, Instances, Label, Result
+from edgeseg.types import F64Array, GroundTruth, Instances, Label, Result, SizeHW
 
 DETECTIONS_PER_IMAGE = 100
 _WHOLE = 1e10
@@ -60,6 +62,50 @@ def overlaps(found: Instances, truth: CodedTruth) -> F64Array:
         return np.zeros((len(found), len(truth.codes)))
     codes = [dict(found.masks.rle(i)) for i in range(len(found))]
     return np.asarray(_library("mask").iou(codes, list(truth.codes), truth.truth.ignored.tolist()), np.float64)
+
+
+class CocoTruth:
+    """Ground truth of a data set in COCO's format: ``instances_val2017.json`` and the like."""
+
+    def __init__(self, file: Path, labels: Sequence[Label]) -> None:
+        """Read the whole file.
+
+        Raises:
+            EvaluationError: it is not such a file, or has none of the labels.
+        """
+        self._label_of = {label.category_id: index for index, label in enumerate(labels)}
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._coco = _library("coco").COCO(str(file))
+            self._images = {str(image["file_name"]): image for image in self._coco.dataset["images"]}
+            known = {category["id"] for category in self._coco.dataset["categories"]}
+        except (OSError, ValueError, LookupError, TypeError, AssertionError) as error:
+            raise EvaluationError(f"{file} cannot be read as COCO annotations ({type(error).__name__}: {error})") from error
+        if not known & self._label_of.keys():
+            raise EvaluationError(f"{file} has none of the model's categories; are these the annotations of another data set?")
+
+    def of(self, name: str, image_hw: SizeHW) -> GroundTruth | None:
+        """What is in the picture of a file name; None where the data set does not have it.
+
+        Raises:
+            EvaluationError: the data set says another size of it.
+        """
+        image = self._images.get(name)
+        if image is None:
+            return None
+        if (image["height"], image["width"]) != image_hw:
+            raise EvaluationError(f"{name} has {image_hw} pixels, the annotations say {(image['height'], image['width'])}")
+        with warnings.catch_warnings():
+            # pycocotools 2.0.11 still hands arrays to NumPy in the old way.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            masks = {entry["id"]: self._coco.annToMask(entry).astype(bool) for entry in self._coco.imgToAnns[image["id"]]}
+        entries = [entry for entry in self._coco.imgToAnns[image["id"]] if entry["category_id"] in self._label_of]
+        return GroundTruth(
+            classes=np.array([self._label_of[entry["category_id"]] for entry in entries], np.int64),
+            masks=tuple(masks[entry["id"]] for entry in entries),
+            ignored=np.array([bool(entry.get("iscrowd", 0)) for entry in entries], bool),
+            image_hw=image_hw,
+        )
 
 
 @dataclass(frozen=True)

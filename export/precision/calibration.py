@@ -47,8 +47,10 @@ def activation_ranges(
     names = list(dict.fromkeys(name for layer in layers for name in (*layer.inputs, *layer.outputs)))
     measuring = Measuring(model)
     for name in names:
-        size = measuring.add("Abs", name)
-        measuring.result(name, measuring.add("ReduceMax", size, keepdims=0))
+        largest = measuring.add("ReduceMax", measuring.add("Abs", name), keepdims=0)
+        # ONNX Runtime's ReduceMax passes over NaN; the difference of a sum with itself is 0, or NaN where something is not finite.
+        total = measuring.add("ReduceL1", name, keepdims=0)
+        measuring.result(name, measuring.add("Add", largest, measuring.add("Sub", total, total)))
     ranges = measuring.run(graph, folder, feeds)
     if not np.isfinite([found.largest for found in ranges.values()]).all():
         raise ExportError("the network gives infinite values or NaN on the calibration pictures; it cannot be quantised")

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeseg.types import AnyArray
+
 from .layers import LayerGraph
 
 LARGEST = 65504.0
@@ -24,6 +26,11 @@ _BETWEEN = {
 }
 """Operators that stay in half between two layers -> which of their inputs have the type of the data; None = all."""
 _SUFFIX = "_half"
+
+
+def half(values: AnyArray) -> AnyArray:
+    """float16 of what half precision can hold; larger numbers become its largest."""
+    return np.clip(values, -LARGEST, LARGEST).astype(np.float16)
 
 
 def to_half(model: onnx.ModelProto, keep_float: Collection[str] = ()) -> onnx.ModelProto:
@@ -106,15 +113,15 @@ class _Rewriter:
 
     def _half(self, name: str) -> str:
         """The half form of a tensor, made on the first use."""
-        half = name + _SUFFIX
+        name_half = name + _SUFFIX
         if name in self._weights:
-            if half not in self._weights:
+            if name_half not in self._weights:
                 values = numpy_helper.to_array(self._weights[name])
-                self._weights[half] = numpy_helper.from_array(np.clip(values, -LARGEST, LARGEST).astype(np.float16), half)
+                self._weights[name_half] = numpy_helper.from_array(half(values), name_half)
         elif name not in self._made and name not in self._cast:
             self._cast.add(name)
-            self._nodes.append(_cast(name, half, TensorProto.FLOAT16))
-        return half
+            self._nodes.append(_cast(name, name_half, TensorProto.FLOAT16))
+        return name_half
 
 
 def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:

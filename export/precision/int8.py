@@ -39,9 +39,9 @@ def quantised_weight(values: F32Array, channel_axis: int) -> tuple[AnyArray, F32
 
 
 def scale_of(largest: AnyArray) -> F32Array:
-    """The step between two levels for values up to ``largest``; 1 where all values are 0."""
+    """The step between two levels for values up to ``largest``; 1 where all values are 0, or so small that the step would be no number."""
     largest = np.asarray(largest, np.float32)
-    return np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    return np.where(largest >= LEVELS * np.finfo(np.float32).tiny, largest / LEVELS, 1).astype(np.float32)
 
 
 def to_int8(model: onnx.ModelProto, ranges: Mapping[str, float], keep_float: Collection[str]) -> onnx.ModelProto:

@@ -14,6 +14,7 @@ from edgeseg.bundle import Graph
 from edgeseg.types import AnyArray
 
 from .calibration import Measuring
+from .half import half
 from .int8 import quantised_weight, scale_of
 from .layers import Layer, LayerGraph
 
@@ -57,7 +58,7 @@ class HalfRounding:
 
     def weight(self, values: AnyArray, channel_axis: int) -> AnyArray:  # noqa: ARG002  every channel alike
         """See `Rounding`."""
-        return values.astype(np.float16).astype(np.float32)
+        return half(values).astype(np.float32)
 
 
 def layer_noise(
@@ -77,7 +78,9 @@ def layer_noise(
     found: dict[str, float] = {}
     for name, noise in measuring.run(graph, folder, feeds()).items():
         layer_name = name.rpartition(" ")[0]
-        found[layer_name] = max(found.get(layer_name, 0.0), noise.largest)
+        # What cannot be told because numbers overflow is as bad as can be.
+        worst = noise.largest if np.isfinite(noise.largest) else float("inf")
+        found[layer_name] = max(found.get(layer_name, 0.0), worst)
     return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 

@@ -8,9 +8,13 @@ import sys
 import pytest
 import torch
 
-from benchmarks import demo_accuracy, maskrcnn_frame, video_frame, video_soak, yolact_frame
+from benchmarks import demo_accuracy, maskrcnn_frame, precision_frame, video_frame, video_soak, yolact_frame
 from benchmarks.rcnn_parts import PARTS
 from export.recipes import recipe
+from export.recipes.base import ExportOptions
+from export.reduce import Reduction
+from export.run import Job, export_bundle
+from export.samples import shipped
 from tests.bundles import tiny_bundle
 from tests.export.nets.facts import manifest
 from tests.fill_rcnn import OVERRIDES, fill_rcnn
@@ -110,3 +114,22 @@ def test_yolact_frame_times_three_contenders(tmp_path, monkeypatch):
     assert set(record["detections"].values()) == {yolact_frame.DETECTIONS}
     assert {len(timing["values_ms"]) for timing in record["timings"].values()} == {2}
     assert all(peak > 100 for peak in record["peak_memory_mb"].values())
+
+
+@pytest.mark.slow
+def test_precision_frame_times_every_precision(tmp_path, monkeypatch):
+    """On every CPU backend, beside the eager peer; the ledger's layers in float are in the record."""
+    weights, out = tmp_path / "yolact_resnet50_54_800000.pth", tmp_path / "record.json"
+    torch.save(fill_state_dict(manifest("yolact_resnet50")), weights)
+    reduction = Reduction(("int8",), shipped().first(1), shipped().first(1), accept_loss=True)
+    export_bundle(Job(recipe("yolact_resnet50"), weights, tmp_path / "b", ExportOptions(), shipped().first(1), reduction), lambda _: None)
+    options = ["--bundle", str(tmp_path / "b"), "--weights", str(weights), "--rounds", "2", "--warm-up", "1", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["precision_frame", *options])
+
+    assert precision_frame.main() == 0
+
+    record = json.loads(out.read_text())
+    assert len(record["timings"]) == len(precision_frame.CONTENDERS) + 1
+    assert {len(timing["values_ms"]) for timing in record["timings"].values()} == {2}
+    assert set(record["times_as_fast_as_eager"]) == {" ".join(contender) for contender in precision_frame.CONTENDERS}
+    assert record["float_layers"]["fp32"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ import edgeseg
 from edgeseg import cli
 from edgeseg.cli import main
 from edgeseg.errors import BackendError, UsageError
+from edgeseg.ledger import PrecisionWarning
 
 
 def plug_in(monkeypatch, verb):
@@ -71,4 +73,20 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch):
     plug_in(monkeypatch, lambda _args: 1 // 0)
 
     with pytest.raises(ZeroDivisionError):
+        main(["extra"])
+
+
+def test_what_the_ledger_warns_of_is_one_plain_line(monkeypatch, capsys):
+    """Without the place in the code; other warnings are left to Python."""
+
+    def verb(_args):
+        warnings.warn("r50 in int8: nobody measured it", PrecisionWarning, stacklevel=1)
+        return 0
+
+    plug_in(monkeypatch, verb)
+
+    assert main(["extra"]) == 0
+    assert capsys.readouterr().err == "edgeseg: warning: r50 in int8: nobody measured it\n"
+    plug_in(monkeypatch, lambda _: warnings.warn("old", DeprecationWarning, stacklevel=1) or 0)
+    with pytest.warns(DeprecationWarning, match="old"):
         main(["extra"])
