@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ def test_outputs_are_those_of_the_reference(backend: Backend, tiny: TinyGraph) -
 def test_the_demo_bundle_gives_what_the_cpu_gives(backend: Backend, demo: Bundle) -> None:
     """Both graphs, every picture its own answer; the light one on tensors that stayed on the GPU."""
     cpu = BACKENDS["onnxruntime"]
-    with _open(backend, demo, "key") as key, _open(backend, demo, "warp") as warp:
-        with _open(cpu, demo, "key") as key_cpu, _open(cpu, demo, "warp") as warp_cpu:
-            _, carry = key.run_carrying({"image": _pictures(1)[0]}, {})
-            _, carry_cpu = key_cpu.run_carrying({"image": _pictures(1)[0]}, {})
-            for picture in _pictures(5):
-                _require_alike(key.run({"image": picture}), key_cpu.run({"image": picture}))
-                _require_alike(*(one.run_carrying({"image": picture}, own)[0] for one, own in ((warp, carry), (warp_cpu, carry_cpu))))
+    first, *others = _pictures(5)
+    with ExitStack() as held:
+        key, warp, key_cpu, warp_cpu = (held.enter_context(_open(one, demo, graph)) for one in (backend, cpu) for graph in ("key", "warp"))
+        carry, carry_cpu = (session.run_carrying({"image": first}, {})[1] for session in (key, key_cpu))
+        for picture in others:
+            _require_alike(key.run({"image": picture}), key_cpu.run({"image": picture}))
+            _require_alike(*(one.run_carrying({"image": picture}, own)[0] for one, own in ((warp, carry), (warp_cpu, carry_cpu))))
 
 
 def _require_alike(found: dict[str, AnyArray], wanted: dict[str, AnyArray]) -> None:
