@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.onnxruntime.assignment import RECORD, SINCE, assignment, counted
 from edgeseg.backends.onnxruntime.library import (
+    FATAL,
     PLUGIN,
     errors,
     library,
@@ -97,7 +99,7 @@ class OnnxRuntime:
         except ImportError as error:
             raise MissingDependencyError.for_extra("onnxruntime", "cpu" if self._provider is CPU else "gpu", error) from error
         try:
-            with quiet():
+            with nullcontext() if self._provider is CPU else quiet():
                 handle = self._load(module, file, precision, threads)
         except errors(ImportError) as error:
             raise BackendError(f"ONNX Runtime {module.__version__} cannot load {file}: {error}") from error
@@ -110,7 +112,7 @@ class OnnxRuntime:
 
     def _load(self, module: Any, file: Path, precision: str, threads: int | None) -> Any:
         options = module.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = FATAL
         options.intra_op_num_threads = threads or 0
         if self._provider is not CPU:
             options.add_session_config_entry(*RECORD)

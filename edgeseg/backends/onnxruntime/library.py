@@ -15,8 +15,8 @@ from typing import Any
 
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 """Package that brings the provider TensorRT-RTX as a plug-in."""
-_WARNING, _FATAL = 2, 4
-"""Severities of ONNX Runtime's log."""
+WARNING, FATAL = 2, 4
+"""Severities of ONNX Runtime's log. What it logs as an error it also raises."""
 
 
 def library() -> Any:
@@ -35,14 +35,14 @@ def preload_cuda() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep ONNX Runtime from writing its errors, with their colours, on the terminal: they are raised as well."""
+    """Keep ONNX Runtime from writing on the terminal what it also raises, while it looks for a GPU: there is no session's log yet."""
     set_severity = library().set_default_logger_severity
-    set_severity(_FATAL)
+    set_severity(FATAL)
     try:
         yield
     finally:
         # It cannot be asked what it was; this is what it is unless a program sets another.
-        set_severity(_WARNING)
+        set_severity(WARNING)
 
 
 def load_provider(name: str) -> None:

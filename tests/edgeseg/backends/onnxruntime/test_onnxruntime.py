@@ -22,7 +22,7 @@ from edgeseg.backends.onnxruntime.library import PLUGIN, load_provider, register
 from edgeseg.backends.tensorrt.gpu import Gpu
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
-from tests.contract.graphs import GRAPHS
+from tests.contract.graphs import GRAPHS, TinyGraph
 from tests.edgeseg.backends.onnxruntime.stand_in import CPU, StandIn
 
 CUDA, TENSORRT, RTX = (provider.name for provider in ON_GPU)
@@ -180,6 +180,18 @@ def test_onnx_runtime_says_nothing_on_the_terminal(install: Installer, tmp_path:
         BACKENDS["onnxruntime-cuda"].open(tmp_path / "nowhere.onnx", Graph({}, (), ()), "fp32", 1)
 
     assert stand_in.severities == [4, 2, 4, 2]
+
+
+def test_a_run_that_fails_is_told_by_its_error_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the real library, which logs it too."""
+    file, graph = TinyGraph(
+        "beyond", "(float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }", lambda _: {}, lambda _: {}
+    ).write(tmp_path)
+
+    with BACKENDS["onnxruntime"].open(file, graph, "fp32", 1) as session, pytest.raises(BackendError, match="out of data bounds"):
+        session.run({"x": np.zeros(3, np.float32), "i": np.array([7])})
+
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_provider_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
