@@ -9,7 +9,6 @@ python -m benchmarks.gpu_replay --out FILE.json [BUNDLE ...]
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,10 @@ from edgeseg.sources.synthetic.config import SceneConfig
 from edgeseg.sources.synthetic.source import SyntheticSource
 
 from .conditions import conditions
-from .gpu import caught, microseconds
+from .gpu import caught, microseconds, write
 from .paired import measure
 
-ROUNDS, WARM_UP, PICTURES = 100, 15, 5
+ROUNDS, WARM_UP, PICTURES = 50, 5, 5
 BACKEND = "onnxruntime-cuda"
 Json = dict[str, Any]
 Answers = Mapping[str, Any]
@@ -94,16 +93,10 @@ def _difference(found: Any, wanted: Any) -> float:
     return float(np.abs(found.astype(np.float64) - wanted).max())
 
 
-def compare_all(paths: list[str], place: Place) -> Json:
-    """Bundle -> precision -> what `compare` found."""
-    found: Json = {}
-    for path in paths:
-        bundle = read_bundle(path)
-        found[Path(path).name] = {
-            precision: caught(lambda bundle=bundle, precision=precision: compare(bundle, precision, place))
-            for precision in bundle.graphs["key"].files
-        }
-    return found
+def compare_all(path: str, place: Place) -> Json:
+    """Precision -> what `compare` found, of one bundle."""
+    bundle = read_bundle(path)
+    return {precision: caught(lambda precision=precision: compare(bundle, precision, place)) for precision in bundle.graphs["key"].files}
 
 
 def main() -> None:
@@ -114,13 +107,16 @@ def main() -> None:
     args = parser.parse_args()
     found: Json = {"host": conditions()}
     probe = BACKENDS[BACKEND].probe()
-    if probe.usable:
-        preload_cuda()
-        with quiet():
-            found |= compare_all([str(edgeseg.demo_bundle()), *args.bundles], Place())
-    else:
+    if not probe.usable:
         found["no_gpu"] = f"{probe.detail} ({probe.remedy})"
-    args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write(args.out, found)
+        return
+    preload_cuda()
+    for path in (str(edgeseg.demo_bundle()), *args.bundles):
+        with quiet():
+            found[Path(path).name] = compare_all(path, Place())
+        # At once: what comes next may end the process.
+        write(args.out, found)
 
 
 if __name__ == "__main__":

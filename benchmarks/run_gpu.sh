@@ -31,11 +31,11 @@ part machine 15 "$python" -m benchmarks.gpu machine --out "$out/machine.json"
 tests device_pycuda 45 tests/gpu/test_device.py -k pycuda
 tests device_cuda_python 45 tests/gpu/test_device.py -k cuda-python
 tests onnxruntime 50 tests/gpu/test_onnxruntime.py
-tests tensorrt 90 tests/gpu/test_tensorrt.py
+tests tensorrt 75 tests/gpu/test_tensorrt.py
 tests contract 40 tests/contract/test_backend_contract.py -k "tensorrt or onnxruntime"
 part seam 15 "$python" -m benchmarks.gpu seam --out "$out/seam.json"
 part prepare 40 "$python" -m benchmarks.device_prepare --out "$out/prepare.json"
 part graphs 65 "$python" -m benchmarks.gpu graphs --out "$out/graphs.json" "$@"
 part providers 90 "$python" -m benchmarks.gpu_providers --out "$out/providers.json" "$@"
-part replay 40 "$python" -m benchmarks.gpu_replay --out "$out/replay.json" "$@"
+part replay 55 "$python" -m benchmarks.gpu_replay --out "$out/replay.json" "$@"
 "$python" -m benchmarks.gpu summary --folder "$out"

@@ -69,7 +69,7 @@ def test_replaying_is_compared_with_enqueueing(monkeypatch):
     monkeypatch.setattr(benchmarks.gpu_replay, "WARM_UP", 1)
     cpu = benchmarks.gpu_replay.Place("CPUExecutionProvider", "cpu", (), ())
 
-    found = benchmarks.gpu_replay.compare_all([str(demo_bundle())], cpu)["demo"]["fp32"]
+    found = benchmarks.gpu_replay.compare_all(str(demo_bundle()), cpu)["fp32"]
 
     assert set(found["largest_difference"].values()) == {0}
     assert (found["replays_repeat"], found["answers_differ_by_picture"]) == (True, True)
