@@ -255,6 +255,11 @@ def caught(work: Callable[[], Json]) -> Json:
         return {"failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()[-3000:]}
 
 
+def write(file: Path, found: Json) -> None:
+    """A record."""
+    file.write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -267,7 +272,7 @@ def main() -> None:
         found, out = summary(args.folder), args.folder / "gpu.json"
     else:
         found, out = caught(lambda: {"machine": machine, "seam": seam, "graphs": graphs}[args.part](args.bundles)), args.out
-    out.write_text(json.dumps(found, indent=1, default=str) + "\n")
+    write(out, found)
     print(f"{args.part}: {out}")
 
 

@@ -6,7 +6,6 @@ python -m benchmarks.gpu_providers --out FILE.json [BUNDLE ...]
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ from edgeseg.bundle import Bundle, read_bundle
 
 from .conditions import conditions
 from .frame import frame, ours
-from .gpu import caught, differences, microseconds, picture
+from .gpu import caught, differences, microseconds, picture, write
 from .paired import measure
 
 PROVIDERS = ("onnxruntime-cuda", "onnxruntime-tensorrt", "onnxruntime-tensorrt-rtx")
@@ -92,8 +91,11 @@ def main() -> None:
     parser.add_argument("bundles", nargs="*", metavar="BUNDLE", help="timed besides the one that ships")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     args = parser.parse_args()
-    found: Json = {"host": conditions(), **{name: caught(_work(name, args.bundles)) for name in PROVIDERS}}
-    args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found: Json = {"host": conditions()}
+    for name in PROVIDERS:
+        found[name] = caught(_work(name, args.bundles))
+        # At once: there may be no time left for the next.
+        write(args.out, found)
 
 
 def _work(name: str, bundles: list[str]) -> Callable[[], Json]:

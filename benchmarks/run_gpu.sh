@@ -27,12 +27,15 @@ part() {
 tests() { part "$1" "$2" "$python" -m pytest -c tests/gpu/pytest.ini --rootdir=. -v --junitxml="$out/$1.xml" "${@:3}"; }
 
 rm -f "$out"/parts.txt "$out"/*.xml "$out"/*.json
-part machine 30 "$python" -m benchmarks.gpu machine --out "$out/machine.json"
-tests device_pycuda 60 tests/gpu/test_device.py -k pycuda
-tests device_cuda_python 60 tests/gpu/test_device.py -k cuda-python
-tests tensorrt 150 tests/gpu/test_tensorrt.py
-tests contract 50 tests/contract/test_backend_contract.py -k tensorrt
-part seam 30 "$python" -m benchmarks.gpu seam --out "$out/seam.json"
-part prepare 60 "$python" -m benchmarks.device_prepare --out "$out/prepare.json"
-part graphs 95 "$python" -m benchmarks.gpu graphs --out "$out/graphs.json" "$@"
+part machine 15 "$python" -m benchmarks.gpu machine --out "$out/machine.json"
+tests device_pycuda 45 tests/gpu/test_device.py -k pycuda
+tests device_cuda_python 45 tests/gpu/test_device.py -k cuda-python
+tests onnxruntime 50 tests/gpu/test_onnxruntime.py
+tests tensorrt 75 tests/gpu/test_tensorrt.py
+tests contract 40 tests/contract/test_backend_contract.py -k "tensorrt or onnxruntime"
+part seam 15 "$python" -m benchmarks.gpu seam --out "$out/seam.json"
+part prepare 40 "$python" -m benchmarks.device_prepare --out "$out/prepare.json"
+part graphs 65 "$python" -m benchmarks.gpu graphs --out "$out/graphs.json" "$@"
+part providers 90 "$python" -m benchmarks.gpu_providers --out "$out/providers.json" "$@"
+part replay 55 "$python" -m benchmarks.gpu_replay --out "$out/replay.json" "$@"
 "$python" -m benchmarks.gpu summary --folder "$out"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import benchmarks.device_prepare
 import benchmarks.gpu
+import benchmarks.gpu_providers
+import benchmarks.gpu_replay
 from benchmarks.gpu import caught, graphs, machine, seam, summary
+from edgeseg.data import demo_bundle
 from edgeseg.device import DRIVERS, choose_device
 from edgeseg.device.fake import FakeCuda, FakeDevice
 from edgeseg.device.resize import FUNCTION, twin
@@ -59,13 +63,38 @@ def test_the_seam_is_timed(monkeypatch):
     assert {"by", "copies", "replayed", "active"} <= set(seam([])["fake"])
 
 
+def test_replaying_is_compared_with_enqueueing(monkeypatch):
+    """With the CPU in the place of the GPU, which records nothing: both agree, whatever the picture."""
+    monkeypatch.setattr(benchmarks.gpu_replay, "ROUNDS", 2)
+    monkeypatch.setattr(benchmarks.gpu_replay, "WARM_UP", 1)
+    cpu = benchmarks.gpu_replay.Place("CPUExecutionProvider", "cpu", (), ())
+
+    found = benchmarks.gpu_replay.compare_all(str(demo_bundle()), cpu)["fp32"]
+
+    assert set(found["largest_difference"].values()) == {0}
+    assert (found["replays_repeat"], found["answers_differ_by_picture"]) == (True, True)
+    assert found["enqueued"]["count"] == found["replayed"]["count"] == 2
+
+
+@NO_GPU
+@pytest.mark.parametrize("benchmark", [benchmarks.gpu_replay, benchmarks.gpu_providers], ids=["replay", "providers"])
+def test_a_provider_that_is_missing_is_told(tmp_path, monkeypatch, benchmark):
+    """In the record, which is written all the same."""
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--out", str(tmp_path / "record.json")])
+
+    benchmark.main()
+
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert "no provider CUDA" in json.dumps(record)
+
+
 def test_the_script_is_one_that_bash_reads(checkout: Path):
     """Without running it, which takes minutes on a GPU machine; its limits sum to less than nine of them."""
     script = checkout / "benchmarks" / "run_gpu.sh"
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
 
     calls = [line.split() for line in script.read_text().splitlines() if line.startswith(("part ", "tests "))]
-    assert len(calls) == 8
+    assert len(calls) == 11
     assert sum(int(call[2]) for call in calls) < 9 * 60
 
 

@@ -124,6 +124,7 @@ class FakeLibrary:
     """Stands for an installed TensorRT."""
 
     version = VERSION
+    rtx = False
 
     def __init__(self, device: FakeDevice) -> None:
         self.module = SimpleNamespace(ILogger=ILogger, Runtime=lambda logger: Runtime(device, logger))

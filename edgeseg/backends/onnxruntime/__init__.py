@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,17 @@ import numpy as np
 
 from edgeseg.backends.base import Probe, Session, check_tensors
 from edgeseg.backends.onnxruntime.assignment import RECORD, SINCE, assignment, counted
-from edgeseg.backends.onnxruntime.library import PLUGIN, errors, library, plugin_installed, preload_cuda, register_plugin
+from edgeseg.backends.onnxruntime.library import (
+    FATAL,
+    PLUGIN,
+    errors,
+    library,
+    load_provider,
+    plugin_installed,
+    preload_cuda,
+    quiet,
+    register_plugin,
+)
 from edgeseg.backends.onnxruntime.providers import CPU, ON_GPU, Provider
 from edgeseg.backends.onnxruntime.session import OnnxRuntimeSession, tensors
 from edgeseg.backends.tensorrt.gpu import find_gpu
@@ -24,6 +35,7 @@ _REMEDY_GPU = "pip uninstall -y onnxruntime && pip install 'edgeseg[gpu]' (onnxr
 _REMEDY_PLUGIN = "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13"
 _REMEDY_DRIVER = "install the driver of an NVIDIA GPU"
 _REMEDY_DEVICE = "install the CUDA and cuDNN that this ONNX Runtime was built for"
+_REMEDY_TENSORRT = "put the TensorRT that this ONNX Runtime was built for on the loader's path (LD_LIBRARY_PATH), or use onnxruntime-cuda"
 
 
 class OnnxRuntime:
@@ -64,15 +76,20 @@ class OnnxRuntime:
             return f"this build has no provider {provider.word}, only {', '.join(map(_short, built))}", _REMEDY_GPU
         if find_gpu() is None:
             return "there is no NVIDIA GPU with a driver", _REMEDY_DRIVER
+        remedy = _REMEDY_DEVICE
         try:
-            if provider.plugin:
-                _plugin_devices(module, provider)
-            else:
-                # Loads the provider's library and touches the GPU.
-                preload_cuda()
-                module.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32), provider.device, 0)
-        except errors(ImportError, BackendError) as error:
-            return f"{provider.word} does not start: {error}", _REMEDY_DEVICE
+            with quiet():
+                if provider.plugin:
+                    _plugin_devices(module, provider)
+                else:
+                    # Loads the library of CUDA's provider and touches the GPU.
+                    preload_cuda()
+                    module.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32), provider.device, 0)
+            if provider.library:
+                remedy = _REMEDY_TENSORRT
+                load_provider(provider.library)
+        except errors(ImportError, OSError, BackendError) as error:
+            return f"{provider.word} does not start: {error}", remedy
         return "", ""
 
     def open(self, file: Path, graph: Graph, precision: str, threads: int | None) -> Session:
@@ -82,7 +99,8 @@ class OnnxRuntime:
         except ImportError as error:
             raise MissingDependencyError.for_extra("onnxruntime", "cpu" if self._provider is CPU else "gpu", error) from error
         try:
-            handle = self._load(module, file, precision, threads)
+            with nullcontext() if self._provider is CPU else quiet():
+                handle = self._load(module, file, precision, threads)
         except errors(ImportError) as error:
             raise BackendError(f"ONNX Runtime {module.__version__} cannot load {file}: {error}") from error
         check_tensors(file, graph, tensors(handle.get_inputs()), tensors(handle.get_outputs()))
@@ -94,7 +112,7 @@ class OnnxRuntime:
 
     def _load(self, module: Any, file: Path, precision: str, threads: int | None) -> Any:
         options = module.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = FATAL
         options.intra_op_num_threads = threads or 0
         if self._provider is not CPU:
             options.add_session_config_entry(*RECORD)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import importlib.util
 import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 PLUGIN = "onnxruntime_ep_nv_tensorrt_rtx"
 """Package that brings the provider TensorRT-RTX as a plug-in."""
+WARNING, FATAL = 2, 4
+"""Severities of ONNX Runtime's log. What it logs as an error it also raises."""
 
 
 def library() -> Any:
@@ -25,6 +31,31 @@ def preload_cuda() -> None:
     if (preload := getattr(library(), "preload_dlls", None)) is not None:
         with contextlib.redirect_stdout(io.StringIO()):
             preload()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ONNX Runtime from writing on the terminal what it also raises, while it looks for a GPU: there is no session's log yet."""
+    set_severity = library().set_default_logger_severity
+    set_severity(FATAL)
+    try:
+        yield
+    finally:
+        # It cannot be asked what it was; this is what it is unless a program sets another.
+        set_severity(WARNING)
+
+
+def load_provider(name: str) -> None:
+    """Load the library of a provider, ``tensorrt``, and with it what it needs.
+
+    Another provider of a GPU must have started before: it sets up what the libraries of providers use while they are loaded.
+
+    Raises:
+        OSError: it, or something that it needs, is missing; the text names the file.
+    """
+    native = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    file = f"onnxruntime_providers_{name}.dll" if sys.platform == "win32" else f"libonnxruntime_providers_{name}.so"
+    ctypes.CDLL(str(Path(native.__file__ or "").parent / file))
 
 
 def errors(*more: type[Exception]) -> tuple[type[Exception], ...]:

@@ -28,6 +28,8 @@ class Provider:
     """Precision -> options that only files of that precision need."""
     beneath: Mapping[str, dict[str, str]] = field(default_factory=dict)
     """Providers, with their options, that take what this one leaves, before the CPU does."""
+    library: str = ""
+    """What its library is called, where that has to be looked for before use; see `library.load_provider`."""
     plugin: bool = False
     """Whether it comes in a package of its own and works with ONNX Runtime's CPU build."""
 
@@ -46,6 +48,7 @@ ON_GPU = (
         "TensorrtExecutionProvider",
         precision_options={"fp16": {"trt_fp16_enable": "1"}, "int8": {"trt_int8_enable": "1", "trt_fp16_enable": "1"}},
         beneath={_CUDA_PROVIDER: _EXACT},
+        library="tensorrt",
     ),
     # Carried tensors come back to the host: not every ONNX Runtime that loads a plug-in can name the plug-in's memory.
     Provider("onnxruntime-tensorrt-rtx", "TensorRT-RTX", "NvTensorRTRTXExecutionProvider", device="cpu", plugin=True),

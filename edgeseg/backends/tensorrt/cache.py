@@ -95,6 +95,18 @@ class EngineCache:
             _write(self._engine(identity.key), built.plan)
             _write(self._sidecar(identity.key), json.dumps(told, indent=1).encode())
 
+    def describe(self, identity: Identity, agreement: Mapping[str, object]) -> None:
+        """Add to the sidecar of an engine how near it comes to its graph; does nothing where there is none.
+
+        Raises:
+            BackendError: the folder cannot be written.
+        """
+        with self.lock(identity.key, lambda: None):
+            sidecar = self._sidecar(identity.key)
+            if (told := _read_json(sidecar)) is not None:
+                with self._writable():
+                    _write(sidecar, json.dumps({**told, "agreement": dict(agreement)}, indent=1).encode())
+
     @contextmanager
     def lock(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
         """Be the only one, of all processes, that builds ``key``; ``waiting`` is called if another does.

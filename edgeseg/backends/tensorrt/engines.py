@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,10 +44,14 @@ class Engine:
     """An engine and where it came from."""
 
     plan: bytes
-    fits: tuple[str, ...]
-    """The GPU or the generations it is for."""
+    identity: Identity
     build_s: float | None = None
     """None when it was there."""
+
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """The GPU or the generations it is for."""
+        return self.identity.fits
 
 
 def engine_for(file: Path, graph: Graph, precision: str, report: Report, note: Note) -> bytes:
@@ -71,11 +75,25 @@ def engine_for(file: Path, graph: Graph, precision: str, report: Report, note: N
 def is_there(request: Request) -> bool:
     """Whether the cache has the engine already."""
     try:
-        library, gpu = find(), find_gpu()
-        target = choose_target(library, gpu, request.precision, request.wanted)
-        return _there(EngineCache(cache_folder()), identify(library, target, request.file, request.graph), gpu) is not None
+        return _found(request) is not None
     except EdgesegError:
         return False
+
+
+def describe(request: Request, agreement: Mapping[str, object]) -> None:
+    """Write into the description of an engine that is there how near it comes to the graph it was built from.
+
+    Raises:
+        BackendError: the cache cannot be written.
+    """
+    if (engine := _found(request)) is not None:
+        EngineCache(cache_folder()).describe(engine.identity, agreement)
+
+
+def _found(request: Request) -> Engine | None:
+    library, gpu = find(), find_gpu()
+    target = choose_target(library, gpu, request.precision, request.wanted)
+    return _there(EngineCache(cache_folder()), identify(library, target, request.file, request.graph), gpu)
 
 
 def obtain(request: Request, report: Report, note: Note) -> Engine:
@@ -90,24 +108,25 @@ def obtain(request: Request, report: Report, note: Note) -> Engine:
         if not request.force:
             loaded = cache.load(identity)
             if loaded.plan is not None:
-                return Engine(loaded.plan, identity.fits)
+                return Engine(loaded.plan, identity)
             if refusal := loaded.refusal or _outdated(cache, identity, request):
                 note(f"engine for {name} {refusal}: building it again")
         built = build_engine(library, request.file, request.graph, target, report)
         cache.store(identity, request.origin, built)
-    return Engine(built.plan, identity.fits, built.summary["build_s"])
+    return Engine(built.plan, identity, built.summary["build_s"])
 
 
 def _there(cache: EngineCache, identity: Identity, gpu: Gpu | None) -> Engine | None:
     """The engine of this identity, else one that was built for several GPU generations, of which this GPU's is one."""
     if (plan := cache.load(identity).plan) is not None:
-        return Engine(plan, identity.fits)
+        return Engine(plan, identity)
     if gpu is None or identity.fits != (str(gpu),):
         return None
     lists = (fits for told in cache.entries() if isinstance(fits := _identity(told).get("fits"), list))
     for fits in (tuple(map(str, fits)) for fits in lists if gpu.sm in fits):
-        if (plan := cache.load(replace(identity, fits=fits)).plan) is not None:
-            return Engine(plan, fits)
+        wider = replace(identity, fits=fits)
+        if (plan := cache.load(wider).plan) is not None:
+            return Engine(plan, wider)
     return None
 
 

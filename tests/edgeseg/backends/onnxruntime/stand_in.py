@@ -31,6 +31,8 @@ class StandIn:
     bound: dict[str, str] = field(default_factory=dict)
     """Output -> device of the last run."""
     libraries: list[tuple[str, str]] = field(default_factory=list)
+    severities: list[int] = field(default_factory=list)
+    """What the log was set to."""
 
     def module(self) -> types.ModuleType:
         """To be put in place of the real one."""
@@ -42,6 +44,7 @@ class StandIn:
             InferenceSession=lambda file, options, **asked: _Session(self, file, options, asked),
             OrtValue=SimpleNamespace(ortvalue_from_numpy=self._value),
             register_execution_provider_library=lambda name, path: self.libraries.append((name, path)),
+            set_default_logger_severity=self.severities.append,
             get_ep_devices=lambda: [SimpleNamespace(ep_name=name) for name in (CPU, *self.devices)],
         )
         return made

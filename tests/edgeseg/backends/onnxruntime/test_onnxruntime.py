@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -13,15 +14,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgeseg.backends import BACKENDS, backend_named
+from edgeseg.backends import BACKENDS, Carried, backend_named
 from edgeseg.backends import onnxruntime as ours
 from edgeseg.backends.onnxruntime import ON_GPU, OnnxRuntime
 from edgeseg.backends.onnxruntime.assignment import RECORD, assignment
-from edgeseg.backends.onnxruntime.library import PLUGIN, register_plugin
+from edgeseg.backends.onnxruntime.library import PLUGIN, load_provider, register_plugin
 from edgeseg.backends.tensorrt.gpu import Gpu
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError, MissingDependencyError
-from tests.contract.graphs import GRAPHS
+from tests.contract.graphs import GRAPHS, TinyGraph
 from tests.edgeseg.backends.onnxruntime.stand_in import CPU, StandIn
 
 CUDA, TENSORRT, RTX = (provider.name for provider in ON_GPU)
@@ -40,6 +41,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Installer:
         monkeypatch.setitem(sys.modules, PLUGIN, plugin)
         monkeypatch.setattr(ours, "find_gpu", lambda: Gpu("a GPU", (8, 7)))
         monkeypatch.setattr(ours, "plugin_installed", lambda: True)
+        monkeypatch.setattr(ours, "load_provider", lambda _: None)
         register_plugin.cache_clear()
         return stand_in
 
@@ -155,6 +157,58 @@ def test_carried_tensors_stay_on_the_device(install: Installer, tmp_path: Path, 
         np.testing.assert_array_equal(session.run_carrying({"b": feeds["b"]}, carried)[0]["y"], np.full((2, 3), 3))
 
 
+def test_a_tensor_that_another_backend_carries_is_refused(install: Installer, tmp_path: Path) -> None:
+    """In words, whatever it is and wherever it lies."""
+    install(StandIn({}))
+    file, graph = GRAPHS[0].write(tmp_path)
+    feeds = {"a": np.ones((2, 3), np.float32), "b": np.ones((2, 3), np.float32)}
+
+    with BACKENDS["onnxruntime-cuda"].open(file, replace(graph, carry={"a": "y"}), "fp32", 1) as on_gpu:
+        _, carried = on_gpu.run_carrying(feeds, {})
+    with BACKENDS["onnxruntime"].open(file, graph, "fp32", 1) as on_cpu:
+        for tensor in (carried["a"], Carried(graph.outputs[0], feeds["a"])):
+            with pytest.raises(BackendError, match=r"a: the carried tensor is one of another backend; .*\(CPU, fp32"):
+                on_cpu.run_carrying({"b": feeds["b"]}, {"a": tensor})
+
+
+def test_onnx_runtime_says_nothing_on_the_terminal(install: Installer, tmp_path: Path) -> None:
+    """While it looks for a GPU or opens a file, its log takes fatal errors alone; then it is as it was, even after a failure."""
+    stand_in = install(StandIn({}))
+
+    BACKENDS["onnxruntime-cuda"].probe()
+    with pytest.raises(BackendError):
+        BACKENDS["onnxruntime-cuda"].open(tmp_path / "nowhere.onnx", Graph({}, (), ()), "fp32", 1)
+
+    assert stand_in.severities == [4, 2, 4, 2]
+
+
+def test_a_run_that_fails_is_told_by_its_error_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the real library, which logs it too."""
+    file, graph = TinyGraph(
+        "beyond", "(float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }", lambda _: {}, lambda _: {}
+    ).write(tmp_path)
+
+    with BACKENDS["onnxruntime"].open(file, graph, "fp32", 1) as session, pytest.raises(BackendError, match="out of data bounds"):
+        session.run({"x": np.zeros(3, np.float32), "i": np.array([7])})
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_whose_library_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With its path beside ONNX Runtime's own library, by the loader of the system; one that is there is loaded."""
+    native = types.ModuleType("onnxruntime.capi.onnxruntime_pybind11_state")
+    native.__file__ = str(tmp_path / "native.so")
+    monkeypatch.setitem(sys.modules, native.__name__, native)
+    loaded: list[str] = []
+
+    with pytest.raises(OSError, match=rf"{tmp_path}.*providers_tensorrt\.\w+: cannot open"):
+        load_provider("tensorrt")
+    monkeypatch.setattr(ctypes, "CDLL", loaded.append)
+    load_provider("tensorrt")
+
+    assert [Path(file).parent for file in loaded] == [tmp_path]
+
+
 def _no_driver(_: StandIn, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ours, "find_gpu", lambda: None)
 
@@ -165,6 +219,13 @@ def _cpu_build(stand_in: StandIn, _: pytest.MonkeyPatch) -> None:
 
 def _no_cudnn(stand_in: StandIn, _: pytest.MonkeyPatch) -> None:
     stand_in.gpu_error = RuntimeError("libcudnn.so.9: cannot open")
+
+
+def _no_tensorrt(_: StandIn, patch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> None:
+        raise OSError("libnvinfer.so.10: cannot open shared object file: No such file or directory")
+
+    patch.setattr(ours, "load_provider", fail)
 
 
 def _no_package(_: StandIn, patch: pytest.MonkeyPatch) -> None:
@@ -182,6 +243,7 @@ def _no_devices(stand_in: StandIn, _: pytest.MonkeyPatch) -> None:
         ("onnxruntime-tensorrt", _cpu_build, "has no provider TensorRT", "own the same files"),
         ("onnxruntime-cuda", _no_driver, "no NVIDIA GPU with a driver", "driver"),
         ("onnxruntime-cuda", _no_cudnn, "CUDA does not start: libcudnn.so.9: cannot open", "CUDA and cuDNN"),
+        ("onnxruntime-tensorrt", _no_tensorrt, "TensorRT does not start: libnvinfer.so.10: cannot open", "LD_LIBRARY_PATH"),
         ("onnxruntime-tensorrt-rtx", _no_package, f"{PLUGIN} is not installed", "pip install onnxruntime-ep-nv-tensorrt-rtx-cu13"),
         ("onnxruntime-tensorrt-rtx", _no_driver, "no NVIDIA GPU", "driver"),
         ("onnxruntime-tensorrt-rtx", _no_devices, "TensorRT-RTX finds no GPU", "CUDA"),

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from edgeseg.backends.tensorrt import cache as cache_module
-from edgeseg.backends.tensorrt.engines import Request, engine_for, obtain
+from edgeseg.backends.tensorrt.engines import Request, describe, engine_for, obtain
 from edgeseg.backends.tensorrt.gpu import Gpu
 from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.errors import BackendError
@@ -57,6 +57,26 @@ def test_the_plan_is_stored_as_it_is_and_the_sidecar_says_what_it_is(ask, folder
     assert told["identity"]["inputs"] == ["x: float32 [1, 3]"]
     assert told["plan_bytes"] == len(plan)
     assert told["agreement"] == {}
+
+
+def test_the_sidecar_takes_what_a_comparison_found(ask, workshop, folder, file):
+    """The engine stays what it is, and for an engine of several generations it is the one that this GPU takes."""
+    workshop.be_rtx(Gpu("RTX 3060", (8, 6)))
+    ask(wanted=("sm86", "sm120"))
+    sidecar = parts(folder)[1]
+
+    describe(Request(file, GRAPH, "fp16"), {"lost": 3})
+
+    assert json.loads(sidecar.read_text())["agreement"] == {"lost": 3}
+    assert ask()[0].build_s is None
+    assert sorted(path.suffix for path in folder.iterdir()) == [".engine", ".json"]
+
+
+def test_an_engine_that_is_not_there_is_not_described(workshop, folder, file):
+    """Nothing is made up for it."""
+    describe(Request(file, GRAPH, "fp16"), {"lost": 3})
+
+    assert not list(folder.glob("*.json"))
 
 
 def upgrade(workshop, file):

@@ -7,12 +7,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgeseg.backends.base import Probe
 from edgeseg.backends.tensorrt import TensorRt
+from edgeseg.backends.tensorrt.gpu import Gpu
+from edgeseg.backends.tensorrt.library import TENSORRT_RTX, Library
 from edgeseg.backends.tensorrt.session import TensorRtSession
 from edgeseg.bundle import Graph
 from edgeseg.device import DeviceProbe
@@ -282,3 +286,17 @@ def test_a_missing_gpu_is_told_by_the_probe_and_by_opening(tmp_path: Path, devic
     assert probe.detail == "TensorRT 0.fake is installed, but no GPU can be used. pycuda: no driver"
     with pytest.raises(BackendError, match=r"pycuda: no driver\. To get it: install the driver"):
         _open(device, tmp_path, backend)
+
+
+def test_a_gpu_that_the_library_does_not_run_on_is_told_by_the_probe(device: FakeDevice) -> None:
+    """Before anything is built for it: TensorRT-RTX leaves out GPUs of data centres. The remedy is the library that does not."""
+    rtx = Library(SimpleNamespace(ComputeCapability=SimpleNamespace(SM86=1, SM120=2)), TENSORRT_RTX, "1.7")
+
+    def probe(capability: tuple[int, int]) -> Probe:
+        return TensorRt(fake_tensorrt.parts(device, find_library=lambda: rtx, find_gpu=lambda: Gpu("a GPU", capability))).probe()
+
+    hopper = probe((9, 0))
+    assert (hopper.usable, hopper.version) == (False, "1.7")
+    assert hopper.detail == "TensorRT-RTX 1.7 does not run on a GPU (sm90), only on sm86, sm120"
+    assert "install TensorRT itself" in hopper.remedy
+    assert probe((8, 6)).usable

@@ -14,6 +14,7 @@ from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.errors import BackendError
 
 GPU = Gpu("Orin", (8, 7))
+AMPERE = Gpu("A100", (8, 0))
 GRAPH = Graph({}, (TensorSpec("x", "float32", (2,)),), (TensorSpec("y", "float32", (2,)),))
 STRONGLY_TYPED = 1
 
@@ -83,7 +84,7 @@ def test_strongly_typed_and_without_tf32(tmp_path):
 
 @pytest.mark.parametrize(
     ("gpu", "wanted", "capabilities"),
-    [(None, ["this"], []), (GPU, ["this"], [(0, "current")]), (None, ["sm86", "sm80"], [(0, "ampere"), (1, "later ampere")])],
+    [(None, ["this"], []), (AMPERE, ["this"], [(0, "current")]), (None, ["sm86", "sm80"], [(0, "ampere"), (1, "later ampere")])],
 )
 def test_rtx_is_told_the_gpus(tmp_path, gpu, wanted, capabilities):
     """None where it may choose, the one that is here, or those that were asked for."""
