@@ -200,15 +200,17 @@ def test_two_copies_of_a_bundle_share_an_engine(ask, workshop, file):
 
 
 def test_weights_beside_the_graph_count(ask, file):
-    """The manifest names them; other graphs and the ledger beside them do not count."""
-    manifest = {"graphs": {"key": {"files": {"fp16": "key.onnx"}}, "warp": {"files": {"fp16": "warp.onnx"}}}}
-    hashes = dict.fromkeys(["key.onnx", "warp.onnx", "weights.bin", "l.json"])
+    """The manifest names them; other graphs, the ledger and the weights of other precisions do not count."""
+    files = [{"fp16": f"{name}.onnx", "int8": f"{name}.int8.onnx"} for name in ("key", "warp")]
+    manifest = {"graphs": {name: {"files": entry} for name, entry in zip(("key", "warp"), files, strict=True)}}
+    hashes = dict.fromkeys(["key.onnx", "warp.onnx", "fp16.weights.bin", "int8.weights.bin", "weights.bin", "l.json"])
     (file.parent / "model.json").write_text(json.dumps({**manifest, "hashes": hashes}))
-    for name in ("weights.bin", "warp.onnx", "l.json"):
+    for name in hashes.keys() - {"key.onnx"}:
         (file.parent / name).write_bytes(b"first")
     ask()
 
-    for name, built in (("warp.onnx", False), ("l.json", False), ("weights.bin", True)):
+    for name in hashes.keys() - {"key.onnx"}:
+        built = name == "fp16.weights.bin"
         (file.parent / name).write_bytes(b"second")
         assert (ask()[0].build_s is not None) == built
 
