@@ -13,7 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
-from edgeseg.backends import AUTO, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families import Decoded, family
@@ -246,6 +246,9 @@ def load(
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be 1 or more, got {threads}")
+    if backend == AUTO:
+        # A precision of one backend's own leaves no choice.
+        backend = next((name for name, entry in BACKENDS.items() if precision in entry.own_precisions), AUTO)
     loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
     chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
     now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning

@@ -14,7 +14,8 @@ from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
 from edgeseg.errors import BackendError, BundleError, EdgesegError, SourceError, UsageError
 from edgeseg.families.base import IMAGE, KEY
-from edgeseg.model import Model
+from edgeseg.ledger import PrecisionWarning
+from edgeseg.model import Model, load
 from edgeseg.types import AnyArray, Frame, Instances, Step
 from tests.bundles import OUTPUTS, tiny_bundle, tiny_expected
 
@@ -216,3 +217,15 @@ def test_a_letterbox_takes_frames_of_any_shape(tmp_path: Path) -> None:
     assert wide.boxes.tolist() == [[32, 32, 64, 64], [48, 16, 112, 64]]
     for i in range(2):
         assert np.array_equal(wide.masks.paste(i), square.masks.paste(i)[:64])
+
+
+def test_a_precision_of_one_backends_own_chooses_that_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``auto``; a backend that is named and does not have it says so."""
+    bundle = tiny_bundle(tmp_path / "b")
+    monkeypatch.setattr("edgeseg.backends.platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("edgeseg.backends.openvino._require_bf16", lambda _: None)
+
+    with pytest.warns(PrecisionWarning, match="nobody measured"), load(bundle, precision="bf16") as model:
+        assert model.choice.name == "openvino"
+    with pytest.raises(BundleError, match="no bf16 version"):
+        load(bundle, backend="onnxruntime", precision="bf16")
