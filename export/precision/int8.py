@@ -101,7 +101,7 @@ class _Writer:
             self._node("QuantizeLinear", [tensor, f"{tensor}_scale", _ZERO], f"{tensor}_q")
 
     def _dequantised(self, tensor: str, reader: str) -> str:
-        """A tensor out of its int8 form, for one reader: ONNX Runtime would give each its own, and run those that it adds on the CPU."""
+        """A tensor out of its int8 form, for one reader alone: so that a backend can fuse the two, whoever else reads the tensor."""
         return self._node("DequantizeLinear", [f"{tensor}_q", f"{tensor}_scale", _ZERO], f"{reader}_dq")
 
     def _add_weight(self, layer: Layer) -> None:
