@@ -12,20 +12,16 @@ import numpy as np
 
 from edgeseg.bundle import Bundle
 from edgeseg.evaluation import MaskApMeter, coded
-from edgeseg.evaluation.agreement import WEAK, Agreement
+from edgeseg.evaluation.agreement import LEAST_SCORE, Agreement, Agreements
 from edgeseg.families import Decoded, family
 from edgeseg.families.base import KEY
 from edgeseg.ledger import Entry
-from edgeseg.model import DEFAULT_SCORE
 from edgeseg.sources.synthetic import are_of_scenes
 from edgeseg.types import AnyArray, Result, Step, U8Array
 
 from .forms import Run, placed
 from .samples import COMPARED_COUNT, Sample, Samples
 
-SCORES = (DEFAULT_SCORE, 0.05)
-"""Instances above the first count, which is what users see; where the reference has too few of these, those above the second."""
-INSTANCES_MIN = 16
 AP_SCORE = 0.05
 """Average precision is defined over weak detections too."""
 
@@ -51,15 +47,10 @@ class Compared:
 class _Graph:
     """What is collected of one graph."""
 
-    agreements: tuple[Agreement, ...] = field(default_factory=lambda: tuple(Agreement(score) for score in SCORES))
+    agreements: Agreements = field(default_factory=Agreements)
     tensor_error: dict[str, float] = field(default_factory=dict)
     meters: tuple[MaskApMeter, MaskApMeter] | None = None
     """Of the reference and of the other."""
-
-    @property
-    def agreement(self) -> Agreement:
-        shown = self.agreements[0]
-        return shown if shown.instances >= INSTANCES_MIN else self.agreements[1]
 
 
 class Comparison:
@@ -95,19 +86,21 @@ class Comparison:
             graph.tensor_error[name] = max(graph.tensor_error.get(name, 0.0), error)
         both = [self._decoded(run.outputs).instances for run in (wanted, given)]
         if both[0] is not None and both[1] is not None:
-            for agreement in graph.agreements:
-                agreement.add(both[0], both[1])
-        # Only made-up scenes have truth; with other classes than theirs AP would compare nothing with nothing.
-        if sample.truth is not None and given.graph == KEY and are_of_scenes(self._bundle.labels):
+            graph.agreements.add(both[0], both[1])
+        if sample.truth is not None and given.graph == KEY and self._knows(sample):
             graph.meters = graph.meters or (MaskApMeter(self._bundle.labels), MaskApMeter(self._bundle.labels))
             truth = coded(sample.truth)
             for meter, run in zip(graph.meters, (wanted, given), strict=True):
                 meter.add(self._result(run.outputs, sample), truth)
 
+    def _knows(self, sample: Sample) -> bool:
+        """Whether the truth has the model's classes: with others than those of a scene, AP would compare nothing with nothing."""
+        return not sample.is_scene or are_of_scenes(self._bundle.labels)
+
     def _decoded(self, outputs: Mapping[str, AnyArray]) -> Decoded:
         # At network size, so that the pictures' own size plays no part.
         spec = self._bundle.input
-        return self._family.decode(outputs, spec.place(spec.size), SCORES[-1] * WEAK)
+        return self._family.decode(outputs, spec.place(spec.size), LEAST_SCORE)
 
     def _result(self, outputs: Mapping[str, AnyArray], sample: Sample) -> Result:
         fit = placed(sample.pixels, self._bundle.input)
@@ -115,7 +108,7 @@ class Comparison:
         return Result(0, Step.KEY, self._bundle.labels, fit.image_hw, instances=decoded.instances)
 
     def _entry(self, name: str, graph: _Graph, compared: Compared) -> Entry:
-        found = entry(self._bundle, name, compared, graph.agreement, graph.tensor_error)
+        found = entry(self._bundle, name, compared, graph.agreements.shown, graph.tensor_error)
         if graph.meters is None:
             return found
         reference_ap, ap = (meter.compute().ap for meter in graph.meters)
@@ -126,15 +119,12 @@ class Comparison:
 def entry(bundle: Bundle, name: str, compared: Compared, agreement: Agreement, tensor_error: Mapping[str, float]) -> Entry:
     """The ledger's line of one graph, without AP."""
     files = bundle.graphs[name].files
-    same = ("instances", "lost", "extra", "max_score_error", "mean_score_error", "max_box_error_px", "min_mask_iou", "mean_mask_iou")
     return Entry(
         **vars(compared),
         graph=name,
         sha256=bundle.hashes[files.get(compared.precision, files["fp32"])],
-        pictures=agreement.pictures,
-        score=agreement.score_threshold,
         tensor_error=dict(tensor_error),
-        **{one: getattr(agreement, one) for one in same},
+        **agreement.numbers(),
     )
 
 

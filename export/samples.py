@@ -31,6 +31,8 @@ class Sample:
 
     pixels: U8Array
     truth: GroundTruth | None = None
+    is_scene: bool = False
+    """Whether it is made up: its truth has the classes of synthetic scenes."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _mirrored(folder: str) -> Iterator[Sample]:
 def _scenes(seeds: range) -> Iterator[Sample]:
     for seed in seeds:
         scene = Scene(SceneConfig(seed=seed))
-        yield Sample(scene.frame(_FRAME_OF_SCENE).pixels, scene.truth(_FRAME_OF_SCENE).ground_truth(MIN_VISIBLE))
+        yield Sample(scene.frame(_FRAME_OF_SCENE).pixels, scene.truth(_FRAME_OF_SCENE).ground_truth(MIN_VISIBLE), is_scene=True)
 
 
 def _chosen(source: str, indices: set[int], truth: TruthOf) -> Iterator[Sample]:

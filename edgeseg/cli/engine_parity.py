@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from edgeseg.backends import BACKENDS, Choice, is_ready
 from edgeseg.backends.tensorrt.engines import Request, describe
 from edgeseg.backends.tensorrt.gpu import find_gpu
 from edgeseg.bundle import Bundle
-from edgeseg.evaluation.agreement import WEAK, Agreement
+from edgeseg.evaluation.agreement import LEAST_SCORE, Agreement, Agreements
 from edgeseg.families import Decoded
 from edgeseg.families.base import KEY, WARP
 from edgeseg.ledger import Entry
-from edgeseg.model import DEFAULT_SCORE, Carry, Model
+from edgeseg.model import Carry, Model
 from edgeseg.sources import open_source
 from edgeseg.types import Frame
 
@@ -22,9 +21,6 @@ ENGINE = "tensorrt"
 REFERENCES = ("onnxruntime", "openvino")
 """What computes exactly what the graph says comes first."""
 FRAMES = 16
-SCORES = (DEFAULT_SCORE, 0.05)
-"""Instances above the first count; where the reference has too few of these, those above the second."""
-INSTANCES_MIN = 16
 
 
 def obstacle(bundle: Bundle, precision: str) -> str:
@@ -52,15 +48,16 @@ def compare(bundle: Bundle, precision: str, pictures: str | None, notice: Callab
     height, width = bundle.input.size
     source = pictures or f"synthetic:frames={FRAMES},size={width}x{height}"
     reference_name = _reference()
-    found = {graph: _Graph() for graph in bundle.graphs}
+    found = {graph: Agreements() for graph in bundle.graphs}
     with _opened(bundle, precision, ENGINE) as engine, _opened(bundle, precision, reference_name) as reference:
         sides = _Side(engine), _Side(reference)
         with open_source(source) as frames:
             for frame in itertools.islice(frames, FRAMES):
                 for (graph, given), (_, wanted) in zip(*(side.runs(frame) for side in sides), strict=True):
-                    found[graph].add(wanted, given)
+                    if wanted.instances is not None and given.instances is not None:
+                        found[graph].add(wanted.instances, given.instances)
                 notice()
-    return {graph: _entry(bundle, graph, precision, reference_name, one.agreement) for graph, one in found.items()}
+    return {graph: _entry(bundle, graph, precision, reference_name, one.shown) for graph, one in found.items()}
 
 
 def keep(bundle: Bundle, entry: Entry) -> None:
@@ -72,23 +69,6 @@ def sentence(entry: Entry) -> str:
     """For the table."""
     numbers = f"score error {entry.max_score_error:.1e}, mask IoU {entry.mean_mask_iou:.4f}"
     return f"{entry.instances} instances above {entry.score:g}, {entry.lost} lost, {entry.extra} extra, {numbers}"
-
-
-@dataclass
-class _Graph:
-    """What is counted of one graph."""
-
-    agreements: tuple[Agreement, ...] = field(default_factory=lambda: tuple(Agreement(score) for score in SCORES))
-
-    def add(self, wanted: Decoded, given: Decoded) -> None:
-        if wanted.instances is not None and given.instances is not None:
-            for agreement in self.agreements:
-                agreement.add(wanted.instances, given.instances)
-
-    @property
-    def agreement(self) -> Agreement:
-        shown = self.agreements[0]
-        return shown if shown.instances >= INSTANCES_MIN else self.agreements[1]
 
 
 class _Side:
@@ -113,7 +93,7 @@ def _opened(bundle: Bundle, precision: str, backend: str) -> Model:
         bundle,
         lambda graph: BACKENDS[backend].open(bundle.file(graph, precision), bundle.graphs[graph], precision, None),
         Choice(backend, "compared"),
-        SCORES[-1] * WEAK,
+        LEAST_SCORE,
     )
 
 
@@ -130,14 +110,11 @@ def _is_there(bundle: Bundle, graph: str, precision: str) -> bool:
 
 
 def _entry(bundle: Bundle, graph: str, precision: str, reference: str, agreement: Agreement) -> Entry:
-    same = ("pictures", "instances", "lost", "extra", "max_score_error", "mean_score_error", "max_box_error_px", "min_mask_iou")
     return Entry(
         precision=precision,
         graph=graph,
         against=f"{precision} on {reference} {BACKENDS[reference].probe().version}",
         backend=f"{ENGINE} {BACKENDS[ENGINE].probe().version}",
         sha256=bundle.hashes[bundle.graphs[graph].files[precision]],
-        score=agreement.score_threshold,
-        mean_mask_iou=agreement.mean_mask_iou,
-        **{name: getattr(agreement, name) for name in same},
+        **agreement.numbers(),
     )

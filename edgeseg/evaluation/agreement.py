@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,12 @@ MATCH_IOU = 0.5
 """Masks of one class that overlap this much are the same instance (COCO's AP50)."""
 WEAK = 0.5
 """An instance is lost only if nothing like it has even this part of the threshold: a score of 0.301 that becomes 0.299 is no loss."""
+
+SCORES = (0.3, 0.05)
+"""Instances above the first count, which is what users see; where the reference has too few of these, those above the second."""
+INSTANCES_MIN = 16
+LEAST_SCORE = SCORES[-1] * WEAK
+"""What both sides must hold to be compared."""
 
 
 @dataclass
@@ -30,6 +37,16 @@ class Agreement:
     """Largest difference of a corner's coordinate."""
     min_mask_iou: float = 1.0
     sum_mask_iou: float = 0.0
+
+    def numbers(self) -> dict[str, Any]:
+        """As an entry of the ledger names them."""
+        same = ("pictures", "instances", "lost", "extra", "max_score_error", "max_box_error_px", "min_mask_iou")
+        return {
+            **{name: getattr(self, name) for name in same},
+            "score": self.score_threshold,
+            "mean_score_error": self.mean_score_error,
+            "mean_mask_iou": self.mean_mask_iou,
+        }
 
     @property
     def matched(self) -> int:
@@ -68,6 +85,23 @@ class Agreement:
         self.max_box_error_px = max(self.max_box_error_px, float(np.abs(found.boxes[k] - wanted.boxes[i]).max()))
         self.min_mask_iou = min(self.min_mask_iou, iou)
         self.sum_mask_iou += iou
+
+
+class Agreements:
+    """The same at two thresholds, of which one is shown."""
+
+    def __init__(self) -> None:
+        self._each = tuple(Agreement(score) for score in SCORES)
+
+    def add(self, wanted: Instances, found: Instances) -> None:
+        """See `Agreement.add`; both hold all above `LEAST_SCORE`."""
+        for agreement in self._each:
+            agreement.add(wanted, found)
+
+    @property
+    def shown(self) -> Agreement:
+        """Of what users see; where the reference has too little of that, of what is weaker too."""
+        return self._each[0] if self._each[0].instances >= INSTANCES_MIN else self._each[1]
 
 
 def _pairs(ious: F64Array) -> list[tuple[int, int]]:

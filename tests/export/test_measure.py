@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import Bundle, read_bundle
+from edgeseg.evaluation.agreement import SCORES
 from edgeseg.families import yolact
 from edgeseg.families.base import KEY, WARP
 from edgeseg.sources.synthetic import LABELS
 from edgeseg.types import AnyArray, GroundTruth, Label, U8Array
 from export.forms import Run
-from export.measure import AP_SCORE, SCORES, Compared, Comparison, dense_error
+from export.measure import AP_SCORE, Compared, Comparison, dense_error
 from export.samples import Sample, Samples
 from tests.bundles import OUTPUTS, STATE, Found, tiny_bundle
 
@@ -44,8 +45,8 @@ def _outputs(*scores: float, **changes: AnyArray) -> dict[str, AnyArray]:
     return OUTPUTS[yolact.NAME](found, SIZE) | {STATE: np.full(1, 7, np.float32)} | changes
 
 
-def _samples(count: int, truth: GroundTruth | None = None) -> Samples:
-    return Samples("made up", count, lambda: iter([Sample(PICTURE, truth)] * count))
+def _samples(count: int, truth: GroundTruth | None = None, is_scene: bool = True) -> Samples:
+    return Samples("made up", count, lambda: iter([Sample(PICTURE, truth, is_scene)] * count))
 
 
 @pytest.fixture
@@ -149,6 +150,13 @@ def test_truth_means_nothing_to_a_model_of_other_classes(bundle: Bundle, labels:
 
     assert entry.ap is None
     assert entry.over() != ()
+
+
+def test_truth_of_a_data_set_has_the_models_own_classes(bundle: Bundle) -> None:
+    """Which need not be those of made-up scenes."""
+    entry = Comparison(bundle, _samples(2, _truth(2), is_scene=False)).entries(_Form(_outputs(0.9, 0.8)), _Form(_outputs()), COMPARED)[KEY]
+
+    assert entry.reference_ap is not None
 
 
 def test_scenes_in_which_nothing_is_to_be_found_have_no_ap(bundle: Bundle) -> None:
