@@ -18,6 +18,9 @@ from edgeseg.data import demo_bundle
 from edgeseg.errors import MissingDependencyError
 from tests.build_engines import ROOT, needs_rtx
 
+BUILD = ("build", str(demo_bundle()), "--precision", "fp32")
+"""Both graphs of the bundle that ships, in one of its precisions."""
+
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):
@@ -39,7 +42,7 @@ def library(monkeypatch, tmp_path):
 
 def edgeseg_build(folder, *arguments):
     """Run the command in a process of its own, with ``folder`` as the cache."""
-    command = [sys.executable, "-m", "edgeseg", "build", str(demo_bundle()), *arguments]
+    command = [sys.executable, "-m", "edgeseg", *BUILD, *arguments]
     variables = {**os.environ, "EDGESEG_CACHE": str(folder)}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
 
@@ -65,7 +68,7 @@ def test_the_demo_bundle_is_built_once(tmp_path):
 
 def test_the_table_says_what_for(library, capsys):
     """Generations in order, megabytes, seconds; both graphs of a video bundle."""
-    assert main(["build", str(demo_bundle()), "--for", "sm120,sm86"]) == 0
+    assert main([*BUILD, "--for", "sm120,sm86"]) == 0
 
     assert capsys.readouterr().out.splitlines()[:3] == [
         "graph  precision  for           MB  seconds         compared with the graph on the CPU",
@@ -78,7 +81,7 @@ def test_the_table_says_what_for(library, capsys):
 def test_force_builds_again(library):
     """What is there is not enough then; without it, it is."""
     for arguments in ([], ["--force"], []):
-        assert main(["build", str(demo_bundle()), *arguments]) == 0
+        assert main([*BUILD, *arguments]) == 0
 
     assert len(library) == 4
 
@@ -130,6 +133,6 @@ def test_ctrl_c_keeps_what_was_finished(library, capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(engines, "build_engine", stop)
 
-    assert main(["build", str(demo_bundle())]) == 130
+    assert main([*BUILD]) == 130
     assert capsys.readouterr().err == "\nedgeseg: stopped; engines that were finished are kept\n"
     assert len(list((tmp_path / "engines").glob("*.engine"))) == 1
