@@ -160,15 +160,22 @@ class _Maker:
             # What is measured lies in the place of the graph until all is measured: the light graph takes what the key graph carries.
             onnx.save(WRITTEN[self._precision].measured(model), self._file(name))
             self._bundle = _with_file(self._bundle, name, self._precision, self._file(name))
-            looks = (self._reduction.pictures.first(_QUICK_LOOK), self._reduction.pictures)
-            if all(self._within_budget(name, kept, pictures) for pictures in looks):
-                return
+            if self._is_promising(name, kept):
+                if self._within_budget(name, kept, self._reduction.pictures):
+                    return
+                if not self.entries[name].instances:
+                    # More layers in float would not show anything either.
+                    break
         # A few pictures may have been too few to refuse the last attempt, and too few for the ledger.
         if not self._within_budget(name, kept, self._reduction.pictures):
             self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
 
     def _file(self, name: str) -> Path:
         return self._bundle.path / f"{name}.{self._precision}{GRAPH_SUFFIX}"
+
+    def _is_promising(self, name: str, kept: tuple[str, ...]) -> bool:
+        """Whether few pictures speak for an attempt, or say nothing of it."""
+        return self._within_budget(name, kept, self._reduction.pictures.first(_QUICK_LOOK)) or not self.entries[name].instances
 
     def _within_budget(self, name: str, kept: tuple[str, ...], pictures: Samples) -> bool:
         self._measure(_REFERENCE_BACKEND, {name: kept}, pictures)

@@ -17,7 +17,9 @@ import edgeseg
 from edgeseg.backends import openvino
 from edgeseg.bundle import LEDGER, MANIFEST, Bundle, read_bundle, sha256
 from edgeseg.errors import BundleError, ExportError, UsageError
+from edgeseg.evaluation.agreement import Agreement
 from edgeseg.ledger import BUDGETS, Budget, Entry, caution, read_ledger
+from edgeseg.sources.synthetic import LABELS
 from edgeseg.types import U8Array
 from export.precision.layers import LayerGraph
 from export.reduce import Reduction, quantise, reduction_of
@@ -294,12 +296,12 @@ def test_an_unknown_precision_is_wrong_usage(name: str) -> None:
 
 
 def _options(**changes: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"precision": "fp32", "calibration": None, "pictures": None, "accept_loss": False, **changes})
+    return argparse.Namespace(**{"precision": "fp32", "calibration": None, "pictures": None, "truth": None, "accept_loss": False, **changes})
 
 
 def test_options_become_a_reduction() -> None:
     """Names may have blanks and come twice; shipped pictures serve where none are named."""
-    pictures, wanted = reduction_of(_options(precision="fp32, int8,fp16,int8", accept_loss=True))
+    pictures, wanted = reduction_of(_options(precision="fp32, int8,fp16,int8", accept_loss=True), LABELS)
 
     assert wanted.precisions == ("fp32", "int8", "fp16")
     assert wanted.accept_loss
@@ -308,9 +310,34 @@ def test_options_become_a_reduction() -> None:
 
 def test_made_up_scenes_are_many_to_compare_on_and_others_to_calibrate_on() -> None:
     """AP needs 200; the network itself is compared on sixteen of them."""
-    pictures, wanted = reduction_of(_options(precision="int8", calibration="synthetic:", pictures="synthetic:"))
+    pictures, wanted = reduction_of(_options(precision="int8", calibration="synthetic:", pictures="synthetic:"), LABELS)
 
     assert (pictures.count, wanted.pictures.count, wanted.calibration.count) == (16, 200, 32)
     assert wanted.pictures.name != replace(wanted.calibration, count=200).name
     with pytest.raises(UsageError, match="there is no precision 'int4'"):
-        reduction_of(_options(precision="int4"))
+        reduction_of(_options(precision="int4"), LABELS)
+
+
+def test_truth_needs_the_pictures_that_it_tells_of(tmp_path: Path) -> None:
+    """The pictures that ship have none, and made-up scenes have their own; with a folder, many are compared on."""
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps({"images": [], "annotations": [], "categories": [{"id": LABELS[0].category_id}]}))
+    for pictures in (None, "synthetic:"):
+        with pytest.raises(UsageError, match="name it with --pictures"):
+            reduction_of(_options(truth=file, pictures=pictures), LABELS)
+
+    (tmp_path / "p").mkdir()
+    for k in range(20):
+        cv2.imwrite(str(tmp_path / "p" / f"{k}.png"), np.zeros((4, 4, 3), np.uint8))
+    _, wanted = reduction_of(_options(truth=file, pictures=str(tmp_path / "p")), LABELS)
+
+    assert wanted.pictures.count == 20
+    assert {sample.truth for sample in wanted.pictures} == {None}
+
+
+def test_a_network_that_finds_nothing_is_not_within_its_budget() -> None:
+    """Nobody knows then what a precision loses; of float32 the dense outputs tell."""
+    empty = Agreement(0.3, pictures=16).numbers()
+    entries = [Entry(precision=precision, graph="key", against="x", backend="y", sha256="z", **empty) for precision in ("fp32", "int8")]
+
+    assert [bool(entry.over()) for entry in entries] == [False, True]
