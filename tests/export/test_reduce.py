@@ -296,7 +296,8 @@ def test_an_unknown_precision_is_wrong_usage(name: str) -> None:
 
 
 def _options(**changes: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"precision": "fp32", "calibration": None, "pictures": None, "truth": None, "accept_loss": False, **changes})
+    unset = {"calibration": None, "pictures": None, "truth": None, "accept_loss": False}
+    return argparse.Namespace(**{"precision": "fp32", **unset, **changes})
 
 
 def test_options_become_a_reduction() -> None:
