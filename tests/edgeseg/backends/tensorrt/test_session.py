@@ -203,7 +203,7 @@ def test_two_threads_use_two_sessions(device: FakeDevice, tmp_path: Path) -> Non
 def test_a_device_without_memory_is_an_error_and_keeps_nothing(tmp_path: Path) -> None:
     """Wherever it runs out: each step of opening gives back what the steps before it took."""
     failed = []
-    for total in range(0, 121, 4):
+    for total in range(0, 121, 12):
         device = FakeDevice(total_bytes=total)
         try:
             with _open(device, tmp_path) as session:
@@ -213,7 +213,7 @@ def test_a_device_without_memory_is_an_error_and_keeps_nothing(tmp_path: Path) -
         gc.collect()
         assert device.live == [], f"with {total} bytes"
     # Two inputs, an output, and one that is carried, of 24 bytes each.
-    assert len(failed) == 96 // 4
+    assert len(failed) == 96 // 12
     assert all("no 0.0 MB of memory left" in text for text in failed)
 
 
