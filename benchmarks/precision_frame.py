@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import edgeseg
-from edgeseg.bundle import read_bundle
+from edgeseg.bundle import Bundle, read_bundle
 from edgeseg.ledger import PrecisionWarning, read_ledger
 from export.checkpoints import load_checkpoint
 from export.recipes import recipe
@@ -31,6 +31,7 @@ CONTENDERS = (
     ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
 )
+ALSO = "openvino int8, also"
 
 
 def main() -> int:
@@ -38,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True, help="bundle of a YOLACT recipe with fp32 and int8 graphs")
     parser.add_argument("--weights", type=Path, required=True, help="the checkpoint that it was exported from")
+    parser.add_argument("--also", type=Path, help="another bundle of these weights, of which int8 is timed on OpenVINO too")
     parser.add_argument("--rounds", type=int, default=30, help="counted rounds (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=3, help="rounds before, kept apart (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="record to write, .json")
@@ -65,6 +67,8 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
             )
             for backend, precision in CONTENDERS
         }
+        if args.also is not None:
+            models[ALSO] = held.enter_context(edgeseg.load(args.also, backend="openvino", precision="int8", score_threshold=score))
         contenders: dict[str, Contender] = {EAGER: torch_frame(eager, picture)}
         contenders |= {name: ours(model, picture) for name, model in models.items()}
         timings = measure(contenders, args.rounds, args.warm_up)
@@ -78,9 +82,13 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
         "times_as_fast_as_eager": {name: ratio(timings[EAGER], timings[name]) for name in models},
         "times_as_fast_as_openvino_fp32": {name: ratio(timings["openvino fp32"], timings[name]) for name in models},
         "outside_session_run": {name: share_outside(timings[name].parts_s) for name in models},
-        "float_layers": {entry.precision: list(entry.float_layers) for entry in read_ledger(bundle).entries},
+        "float_layers": _float_layers(bundle) | ({ALSO: _float_layers(read_bundle(args.also))["int8"]} if args.also else {}),
         "timings": {name: timing.to_json() for name, timing in timings.items()},
     }
+
+
+def _float_layers(bundle: Bundle) -> dict[str, list[str]]:
+    return {entry.precision: list(entry.float_layers) for entry in read_ledger(bundle).entries}
 
 
 if __name__ == "__main__":
