@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -65,10 +65,6 @@ class Form:
         key = self._sessions[KEY].run({IMAGE: prepared(before, spec)})
         carry = self.bundle.graphs[KEY].carry
         return {IMAGE: prepared(after, spec)} | {target: key[output] for target, output in carry.items()}
-
-    def feeds(self, name: str, pictures: Iterable[U8Array]) -> Iterator[dict[str, AnyArray]]:
-        """What a graph gets of some pictures, one after the other."""
-        return (self.feed(name, picture) for picture in pictures)
 
 
 def views(picture: U8Array) -> tuple[U8Array, U8Array]:

@@ -80,8 +80,7 @@ class Comparison:
         return {name: self._entry(name, graph, compared) for name, graph in found.items()}
 
     def _add(self, graph: _Graph, sample: Sample, wanted: Run, given: Run) -> None:
-        carried = self._bundle.graphs[given.graph].carry.values()
-        for name in (*self._family.dense, *carried):
+        for name in dense_outputs(self._bundle.family, self._bundle.graphs[given.graph].carry):
             error = dense_error(wanted.outputs[name], given.outputs[name])
             graph.tensor_error[name] = max(graph.tensor_error.get(name, 0.0), error)
         both = [self._decoded(run.outputs).instances for run in (wanted, given)]
@@ -126,6 +125,11 @@ def entry(bundle: Bundle, name: str, compared: Compared, agreement: Agreement, t
         tensor_error=dict(tensor_error),
         **agreement.numbers(),
     )
+
+
+def dense_outputs(family_name: str, carry: Mapping[str, str]) -> tuple[str, ...]:
+    """The outputs of a graph that are maps: those of its family, and what it carries to a later graph."""
+    return (*family(family_name).dense, *carry.values())
 
 
 def dense_error(wanted: AnyArray, found: AnyArray) -> float:

@@ -18,7 +18,7 @@ from edgeseg.families.base import IMAGE, KEY
 from edgeseg.types import AnyArray, Instances, U8Array
 
 from .forms import prepared, views
-from .measure import dense_error
+from .measure import dense_error, dense_outputs
 from .recipes.base import GraphModule
 
 BACKEND = "onnxruntime"
@@ -103,7 +103,7 @@ def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: Inpu
     with BACKENDS[BACKEND].open(file, graph, "fp32", None) as session:
         for given in feeds:
             wanted, found = _run_module(traced, given), session.run(given)
-            for output in traced.dense:
+            for output in dense_outputs(name, traced.carry):
                 parity.dense_error[output] = max(parity.dense_error.get(output, 0.0), dense_error(wanted[output], found[output]))
             parity.pictures += 1
             for limit, take in ((SCORE_COMPARED, parity.match), (SCORE_COMPARED * WEAK, parity.agreement.add)):

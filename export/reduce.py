@@ -160,14 +160,14 @@ class _Maker:
             # What is measured lies in the place of the graph until all is measured: the light graph takes what the key graph carries.
             onnx.save(WRITTEN[self._precision].measured(model), self._file(name))
             self._bundle = _with_file(self._bundle, name, self._precision, self._file(name))
-            if self._is_promising(name, kept):
-                if self._within_budget(name, kept, self._reduction.pictures):
-                    return
-                if not self.entries[name].instances:
-                    # More layers in float would not show anything either.
-                    break
-        # A few pictures may have been too few to refuse the last attempt, and too few for the ledger.
-        if not self._within_budget(name, kept, self._reduction.pictures):
+            promising = self._is_promising(name, kept)
+            if promising and self._within_budget(name, kept, self._reduction.pictures):
+                return
+            if promising and not self.entries[name].instances:
+                # More layers in float would not show anything either.
+                break
+        # A few pictures may have been too few to refuse the last attempt, and are too few for the ledger.
+        if promising or not self._within_budget(name, kept, self._reduction.pictures):
             self.entries[name] = replace(self.entries[name], worst_layers=attempts.worst())
 
     def _file(self, name: str) -> Path:

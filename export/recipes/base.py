@@ -49,8 +49,6 @@ class GraphModule:
     module: nn.Module
     """Takes ``image`` (1, h, w, 3) BGR and then what is carried to it; returns a tuple of tensors."""
     outputs: tuple[str, ...]
-    dense: tuple[str, ...]
-    """Of the outputs, those whose rows cannot change places: they are compared number by number."""
     inputs: tuple[str, ...] = (IMAGE,)
     carry: Mapping[str, str] = field(default_factory=dict)
     """Input of a later graph -> output of this one that feeds it."""

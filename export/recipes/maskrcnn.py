@@ -135,7 +135,7 @@ class RcnnRecipe(RcnnConfig):
             SCORE_MIN if options.min_score is None else options.min_score,
         )
         outputs = (family.MaskRcnnFamily if self.masks else family.FasterRcnnFamily).outputs
-        return {KEY: GraphModule(RcnnGraph(net, spec).eval(), outputs, dense=())}
+        return {KEY: GraphModule(RcnnGraph(net, spec).eval(), outputs)}
 
 
 _V1 = RcnnRecipe("maskrcnn_resnet50_fpn", COCO_WITH_GAPS, blocks=(3, 4, 6, 3), norm_eps=0.0)

@@ -107,15 +107,15 @@ class YolactRecipe(YolactConfig):
         from ..nets.video import KeyGraph, WarpGraph
 
         settings = NmsSettings(cross_class=options.cross_class_nms)
-        found, dense = family.YolactFamily.outputs, (family.PROTOTYPES,)
+        found = family.YolactFamily.outputs
         if self.mask_iou:
             found = (*found, family.MASK_IOU)
         if self.flow is None:
-            return {KEY: GraphModule(YolactGraph(net, self, settings).eval(), found, dense)}
+            return {KEY: GraphModule(YolactGraph(net, self, settings).eval(), found)}
         carried = tuple(_CARRY.values())
         return {
-            KEY: GraphModule(KeyGraph(net, self, settings).eval(), (*found, *carried), (*dense, *carried), carry=_CARRY),
-            WARP: GraphModule(WarpGraph(net, self, settings).eval(), found, dense, inputs=(IMAGE, *_CARRY)),
+            KEY: GraphModule(KeyGraph(net, self, settings).eval(), (*found, *carried), carry=_CARRY),
+            WARP: GraphModule(WarpGraph(net, self, settings).eval(), found, inputs=(IMAGE, *_CARRY)),
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 from edgeseg.bundle import InputSpec, read_bundle
 from edgeseg.errors import BundleError
 from edgeseg.families.base import IMAGE, KEY, WARP
-from edgeseg.types import U8Array
 from export.forms import Form, placed, prepared, views
 from tests.bundles import tiny_bundle
 
@@ -62,22 +61,6 @@ def test_only_the_graphs_that_are_asked_for_run(tmp_path: Path, graphs: tuple[st
 
     with Form(bundle, "fp32", "onnxruntime", graphs) as form:
         assert [run.graph for run in form.runs(PICTURE)] == expected
-
-
-def test_feeds_are_made_one_after_the_other(tmp_path: Path) -> None:
-    """No picture is read before its turn."""
-    read: list[int] = []
-
-    def pictures() -> Iterator[U8Array]:
-        for k in range(3):
-            read.append(k)
-            yield PICTURE
-
-    with Form(read_bundle(tiny_bundle(tmp_path / "b")), "fp32", "onnxruntime") as form:
-        feeds = form.feeds(KEY, pictures())
-        assert read == []
-        next(feeds)
-        assert read == [0]
 
 
 def test_a_precision_that_is_not_there_closes_what_was_opened(tmp_path: Path) -> None:

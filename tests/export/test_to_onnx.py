@@ -17,6 +17,7 @@ from edgeseg.errors import ExportError
 from edgeseg.families import yolact
 from edgeseg.families.base import IMAGE
 from edgeseg.types import AnyArray
+from export.measure import dense_outputs
 from export.to_onnx import OPSET, to_onnx
 from tests.export.conftest import Traced
 from tests.export.nets.facts import DATA
@@ -37,7 +38,7 @@ def _rows(outputs: dict[str, AnyArray], dense: tuple[str, ...]) -> AnyArray:
 def test_the_graph_computes_what_the_net_computes(tiny_graph: Trace, variant: str, backend: str) -> None:
     """Every detection with its box, score, class, coefficients and mask IoU, the prototypes and what is carried, on two pictures."""
     traced = tiny_graph(variant)
-    dense = traced.module.dense
+    dense = dense_outputs(traced.family, traced.module.carry)
     with BACKENDS[backend].open(traced.file, traced.graph, "fp32", 1) as session:
         for feeds in traced.feeds(cv2.imread(str(DATA / f"{picture}.png")) for picture in ("astronaut", "coffee")):
             found = session.run(feeds)
