@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.errors import UsageError
 from edgeseg.families import Decoded
 from edgeseg.keyframes import FinishedKey, KeyWorker
-from edgeseg.model import Carry, Model
+from edgeseg.model import Carry, Inference, Model
 from edgeseg.motion import Motion, MotionEstimator, Trail, propagate, propagate_panoptic
 from edgeseg.schedule import Policy
 from edgeseg.schedule import schedule as policy_of
@@ -41,6 +41,9 @@ class StreamSettings:
     """Give instances ids."""
     smooth: bool = False
     """Smooth the masks of tracked instances along the flow."""
+    faithful: bool = False
+    """Restore what is repaired of a panoptic video model's original: the first frame goes through the flow net together with
+    itself, and ids are given as there, with a memory that never forgets and its mistakes."""
 
     def __post_init__(self) -> None:
         if self.between not in BETWEEN:
@@ -77,6 +80,7 @@ class Pipeline:
         self.model = model
         self._policy = settings.schedule if isinstance(settings.schedule, Policy) else policy_of(settings.schedule)
         self._between = _between(settings, model)
+        self._faithful = settings.faithful
         self._tracker = Tracker(smooth=settings.smooth) if settings.track else None
         self._worker = KeyWorker(model) if settings.overlap else None
         propagates = self._policy.skips and self._between is Step.PROPAGATE
@@ -91,6 +95,8 @@ class Pipeline:
         self._costs_s: dict[Step, deque[float]] = {step: deque(maxlen=RECENT_COSTS) for step in Step}
         if self._between is Step.WARP and (self._policy.skips or settings.overlap):
             model.prepare_warp()
+        if model.can_fuse:
+            model.prepare_fuse()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -152,7 +158,8 @@ class Pipeline:
         if step is not Step.KEY or self._worker is None:
             return step
         if self._worker.idle:
-            self._worker.submit(frame)
+            # One that is ready is newer than the one that frames rest on until it has come forward.
+            self._worker.submit(frame, (self._key if self._arriving is None else self._arriving.inference).carry)
         return self._between
 
     def _cost_s(self, step: Step) -> float:
@@ -167,13 +174,23 @@ class Pipeline:
         if step is Step.WARP and self._key is not None:
             inference = self.model.warp(frame, self._key.carry)
         else:
-            inference = self.model.key(frame)
+            inference = self._run_key(frame)
             self._since_key = 0
             self._key = _Key(inference.carry, Trail(), _mean_score(inference.decoded))
         spans |= inference.spans
         decoded = self._tracked(frame, inference.decoded, motion, spans)
         self._base = _Base(decoded, Trail())
         return decoded
+
+    def _run_key(self, frame: Frame) -> Inference:
+        """The full graph on a frame, together with what the key frame before left."""
+        if self._key is not None:
+            return self.model.key(frame, self._key.carry)
+        alone = self.model.key(frame)
+        if not self._faithful:
+            return alone
+        with_itself = self.model.key(frame, alone.carry)
+        return replace(with_itself, spans={name: alone.spans[name] + lasted_s for name, lasted_s in with_itself.spans.items()})
 
     def _propagate(self, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> Decoded:
         """The last result of a graph, moved along the flow."""
