@@ -1,0 +1,1 @@
+"""UPSNet and VPSNet: panoptic networks of pictures and of video."""
