@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgeseg.bundle import InputSpec
+from edgeseg.bundle import InputSpec, Setting
 from edgeseg.errors import UsageError
 from edgeseg.types import SizeHW
 
@@ -34,6 +35,16 @@ class FrameRecipe:
     def takes(self) -> frozenset[str]:
         """What a bundle is for: frames of one shape, resized with it kept, and how much is looked for in them."""
         return frozenset({"size", "frame", "proposals", "detections", "target", "fit"})
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """None."""
+        return {}
+
+    @property
+    def flow_prefix(self) -> str:
+        """No flow net."""
+        return ""
 
     @property
     def input_hw(self) -> SizeHW:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgeseg.bundle import Setting
 from edgeseg.families import panoptic as family
 from edgeseg.families.base import FUSE, IMAGE, KEY
 from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _PROPOSALS = 1000
 _DETECTIONS = 100
+_OUTPUTS = (family.BOXES, family.SCORES, family.CLASSES, family.MASK_LOGITS, family.SEMANTIC)
 _CARRY = {family.REFERENCE_BSF: family.BSF, family.REFERENCE_IMAGE: family.CARRIED_IMAGE}
 
 
@@ -37,9 +39,9 @@ class PanopticRecipe(FrameRecipe, PanopticConfig):
         return family.NAME
 
     @property
-    def settings(self) -> dict[str, bool | int]:
+    def settings(self) -> dict[str, Setting]:
         """What the family cannot see in the graphs."""
-        return {"void": self.flavour.void, "stuff_area_limit": self.stuff_area_limit}
+        return {family.VOID: self.flavour.void, family.STUFF_AREA_LIMIT: self.stuff_area_limit}
 
     @property
     def input_hw(self) -> SizeHW:
@@ -65,9 +67,9 @@ class PanopticRecipe(FrameRecipe, PanopticConfig):
         return ", ".join([*parts, *(what for what, has in added.items() if has)])
 
     @property
-    def apart(self) -> Mapping[str, str]:
-        """The published nets' flow weights have a file of their own too."""
-        return {"flownet2.": "--flow-weights"} if self.fuse is not None and self.fuse.flow_width is None else {}
+    def flow_prefix(self) -> str:
+        """FlowNet2 was published apart from VPSNet too."""
+        return "flownet2." if self.fuse is not None and self.fuse.flow_width is None else ""
 
     def build_net(self) -> nn.Module:
         """The net without weights."""
@@ -93,7 +95,7 @@ class PanopticRecipe(FrameRecipe, PanopticConfig):
         from ..nets.panoptic.graph import FuseGraph, GraphSpec, PanopticGraph
 
         spec = GraphSpec(self.input_hw, options.proposals or _PROPOSALS, options.detections or _DETECTIONS, options.target or "cpu")
-        outputs = (*family.PanopticFamily.outputs, *((family.EMBEDDINGS,) if self.embedding is not None else ()))
+        outputs = _OUTPUTS if self.embedding is None else (*_OUTPUTS, family.EMBEDDINGS)
         if self.fuse is None:
             return {KEY: GraphModule(PanopticGraph(net, spec).eval(), outputs)}
         outputs = (*outputs, family.BSF, family.CARRIED_IMAGE)
