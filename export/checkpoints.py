@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from .recipes import RECIPES
 from .recipes.base import Recipe, Shapes
 from .weight_files import listing, read_state
 
+_REMEMBERED = 128
 _BATCH_COUNTER = "num_batches_tracked"
 
 
@@ -31,12 +33,12 @@ def load_checkpoint(path: str | Path, recipe: Recipe, flow: Path | None = None) 
     state = read_state(path)
     if flow is not None:
         state = _with_flow(state, flow, recipe)
-    with torch.device("meta"):
-        net = recipe.build_net()
-    wanted = _shapes(net.state_dict())
+    wanted = _wanted(recipe)
     # Shapes first, on tensors without data: what a file claims costs nothing until it fits.
     _require_fit(_claims(state), wanted, recipe, path)
     held = recipe.arranged({name: _number(name, value, path) for name, value in _canonical(state, recipe, path).items()})
+    with torch.device("meta"):
+        net = recipe.build_net()
     # Only batch counters may be absent.
     net.load_state_dict({name: held.get(name, torch.zeros((), dtype=torch.int64)) for name in wanted}, assign=True)
     return net.eval().requires_grad_(False)
@@ -132,9 +134,14 @@ def _fits(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> bool:
         found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
     except CheckpointError:
         return False
+    return not any(_Differences.between(found, _wanted(recipe)))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _wanted(recipe: Recipe) -> Shapes:
+    """What the recipe's net holds. Building it takes a quarter of a second, and a file may be compared with all recipes."""
     with torch.device("meta"):
-        wanted = _shapes(recipe.build_net().state_dict())
-    return not any(_Differences.between(found, wanted))
+        return _shapes(recipe.build_net().state_dict())
 
 
 def _number(name: str, value: Tensor, path: Path) -> Tensor:
