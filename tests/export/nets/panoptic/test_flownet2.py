@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgeseg.backends import BACKENDS
 from edgeseg.bundle import Graph
+from export.nets.panoptic.correlation import correlation
 from export.nets.panoptic.flownet2 import FlowNet2
 from export.nets.panoptic.flownet_parts import quartered, resampled
 from export.nets.panoptic.flownets import FlowNetS
@@ -22,10 +23,12 @@ from tests.build_engines import needs_rtx, require_built
 from tests.export.nets.panoptic import plain_flow as plain
 from tests.export.nets.panoptic import plain_flownet2
 from tests.export.nets.panoptic.official import manifest
+from tests.export.reduced import require_all_built
 from tests.fill_panoptic import fill_panoptic
 
 WIDTH = 1 / 16
 NETS: dict[str, Callable[[float], nn.Module]] = {"flownet2": FlowNet2, "flownets": FlowNetS}
+TRACED = [pytest.param("flownet2", marks=pytest.mark.slow), "flownets", "parts"]
 Trace = Callable[[str], tuple[Path, Graph]]
 
 
@@ -53,15 +56,27 @@ class _Graph(nn.Module):
         return (self.net.quarter_flow(image, reference),)
 
 
+class _Parts(nn.Module):
+    """What FlowNet2 has and FlowNetS has not: one picture is moved by its cost volume's first channels."""
+
+    def forward(self, image: Tensor, reference: Tensor) -> tuple[Tensor]:
+        costs = correlation(image / 100, reference / 100, 2, step=2)
+        return (torch.cat((costs, resampled(reference, costs[:, :2])), dim=1),)
+
+
+def _graph(name: str) -> nn.Module:
+    return _Parts() if name == "parts" else _Graph(_filled(name)).eval()
+
+
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Trace:
-    """Name of a net -> its narrow form as ONNX, for pictures that must be padded."""
+    """Name -> a narrow net, or parts of one, as ONNX, for pictures that a net must pad."""
 
     @cache
     def trace(name: str) -> tuple[Path, Graph]:
         file = tmp_path_factory.mktemp(name) / f"{name}.onnx"
         inputs = dict(zip(("image", "reference"), _pictures(64, 96), strict=True))
-        return file, to_onnx(_Graph(_filled(name)).eval(), inputs, ["flow"], file)
+        return file, to_onnx(_graph(name), inputs, ["flow"], file)
 
     return trace
 
@@ -130,22 +145,30 @@ def test_both_flows_of_the_small_net_are_in_their_own_cells() -> None:
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", TRACED)
 def test_the_graph_computes_what_the_net_computes(traced: Trace, name: str, backend: str) -> None:
     """Of pictures that are padded inside the graph, on both backends."""
     image, reference = _pictures(64, 96)
     with torch.inference_mode():
-        wanted = _filled(name).quarter_flow(image, reference)
+        (wanted,) = _graph(name)(image, reference)
 
     with BACKENDS[backend].open(*traced(name), "fp32", 1) as session:
         found = session.run({"image": image.numpy(), "reference": reference.numpy()})["flow"]
 
     assert wanted.abs().max() > 0.1
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 @needs_rtx
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", TRACED)
 def test_it_builds(traced: Trace, name: str) -> None:
     """As a TensorRT-RTX engine."""
     require_built(*traced(name))
+
+
+@needs_rtx
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETS)
+def test_it_builds_in_every_precision(traced: Trace, name: str, tmp_path: Path) -> None:
+    """For every generation of GPUs."""
+    require_all_built(*traced(name), tmp_path)

@@ -17,6 +17,7 @@ from export.to_onnx import to_onnx
 from tests.build_engines import needs_rtx, require_built
 from tests.export.nets.panoptic import plain_flow as plain
 from tests.export.nets.panoptic.official import manifest
+from tests.export.reduced import require_all_built
 
 SIZES = ((8, 24), (4, 12), (2, 6), (1, 3), (1, 2))
 """P2 to P6 of a picture of 32 x 96: P6 is half as large as P5, rounded up."""
@@ -152,3 +153,10 @@ def test_the_graph_computes_what_the_net_computes(traced: tuple[Path, Graph], ba
 def test_it_builds(traced: tuple[Path, Graph]) -> None:
     """As a TensorRT-RTX engine."""
     require_built(*traced)
+
+
+@needs_rtx
+@pytest.mark.slow
+def test_it_builds_in_every_precision(traced: tuple[Path, Graph], tmp_path: Path) -> None:
+    """For every generation of GPUs."""
+    require_all_built(*traced, tmp_path)
