@@ -22,19 +22,18 @@ from export.to_onnx import to_onnx
 from tests.build_engines import needs_rtx, require_built
 from tests.export.nets.panoptic import plain_flow as plain
 from tests.export.nets.panoptic import plain_flownet2
-from tests.export.nets.panoptic.official import manifest
+from tests.export.nets.panoptic.facts import FLOW, manifest
 from tests.export.reduced import require_all_built
 from tests.fill_panoptic import fill_panoptic
 
-WIDTH = 1 / 16
-NETS: dict[str, Callable[[float], nn.Module]] = {"flownet2": FlowNet2, "flownets": FlowNetS}
+NETS: dict[str, Callable[[], nn.Module]] = {"flownet2": lambda: FlowNet2(width=1 / 16), "flownets": lambda: FlowNetS(channels=4)}
 TRACED = [pytest.param("flownet2", marks=pytest.mark.slow), "flownets", "parts"]
 Trace = Callable[[str], tuple[Path, Graph]]
 
 
 def _filled(name: str) -> nn.Module:
     """A narrow net whose flow is a few pixels."""
-    net = NETS[name](WIDTH)
+    net = NETS[name]()
     shapes = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     net.load_state_dict(fill_panoptic(shapes, prefix="flownet2."))
     return net.eval()
@@ -86,7 +85,7 @@ def test_names_and_shapes_are_the_official_ones() -> None:
     with torch.device("meta"):
         net = FlowNet2()
 
-    assert {name: tuple(value.shape) for name, value in net.state_dict().items()} == manifest("flownet2")
+    assert {name: tuple(value.shape) for name, value in net.state_dict().items()} == manifest(FLOW)
 
 
 def test_resampling_is_that_of_the_loops() -> None:

@@ -16,7 +16,7 @@ from export.nets.panoptic.fuse import BfpTcea, TceaFusion, strongest, warped
 from export.to_onnx import to_onnx
 from tests.build_engines import needs_rtx, require_built
 from tests.export.nets.panoptic import plain_flow as plain
-from tests.export.nets.panoptic.official import manifest
+from tests.export.nets.panoptic.facts import manifest
 from tests.export.reduced import require_all_built
 
 SIZES = ((8, 24), (4, 12), (2, 6), (1, 3), (1, 2))
