@@ -95,8 +95,9 @@ def require_synthetic(labels: Sequence[Label], bundle: Path) -> None:
 
 
 def default_runs(model: Model) -> list[Run]:
-    """What is compared when nothing is asked for; warped frames only where the bundle has the graph for them."""
-    return [parse_run(text) for text in _DEFAULT_RUNS if model.can_warp or "+warp" not in text]
+    """What is compared when nothing is asked for; of what the model can do."""
+    without = {"+warp": not model.can_warp, "+smooth": model.gives_panoptic}
+    return [parse_run(text) for text in _DEFAULT_RUNS if not any(lacking and part in text for part, lacking in without.items())]
 
 
 def clips_text(clips: Sequence[SceneConfig]) -> str:
