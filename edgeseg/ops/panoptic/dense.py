@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeseg.ops.panoptic.detections import VOID
+from edgeseg.ops.panoptic.removal import Window
 from edgeseg.ops.panoptic.upsample import SCALE, STEPS
 from edgeseg.types import AnyArray, F32Array, I32Array, I64Array, SizeHW
 
@@ -24,13 +25,13 @@ def floor_of(cells: F32Array) -> F32Array:
     return floor
 
 
-def largest(cells: F32Array, limit: F32Array, size_hw: SizeHW) -> tuple[F32Array, I32Array]:
+def largest(cells: F32Array, limit: F32Array, place: Window) -> tuple[F32Array, I32Array]:
     """The largest of the channels and the lowest that has it.
 
     Args:
         cells: float32 (C, h, w).
         limit: float32 (h + 1, w + 1): channels that are all below it between four cells are not looked at there.
-        size_hw: of the result, up to (4h, 4w).
+        place: of the result, in pixels from the first cell on, up to (4h, 4w).
 
     Returns:
         float32 and int32 (H, W); minus infinity and `VOID` where no channel was looked at.
@@ -46,7 +47,7 @@ def largest(cells: F32Array, limit: F32Array, size_hw: SizeHW) -> tuple[F32Array
         more = values > before
         best[at] = np.where(more, values, before)
         channel[at] = np.where(more, np.int32(number), channel[at])
-    return _as_picture(best, limit.shape, size_hw), _as_picture(channel, limit.shape, size_hw)
+    return _as_picture(best, limit.shape, place), _as_picture(channel, limit.shape, place)
 
 
 def _padded(cells: F32Array) -> Iterator[F32Array]:
@@ -70,8 +71,8 @@ def _between(around: F32Array, at: I64Array) -> F32Array:
     return values
 
 
-def _as_picture(blocks: AnyArray, grid_hw: SizeHW, size_hw: SizeHW) -> AnyArray:
-    """(H, W): blocks (grid, 4, 4) side by side; the first ones begin half a cell before the picture."""
+def _as_picture(blocks: AnyArray, grid_hw: SizeHW, place: Window) -> AnyArray:
+    """A part of blocks (grid, 4, 4) side by side; the first ones begin half a cell before the picture."""
     whole = blocks.reshape(*grid_hw, SCALE, SCALE).swapaxes(1, 2).reshape(grid_hw[0] * SCALE, grid_hw[1] * SCALE)
-    start = SCALE // 2
-    return whole[start : start + size_hw[0], start : start + size_hw[1]]
+    start = -SCALE // 2
+    return whole[place.slices(Window(start, start, start, start))]

@@ -15,6 +15,9 @@ from edgeseg.ops.panoptic.removal import Slot, Window, kept_slots
 from edgeseg.ops.panoptic.upsample import SCALE, larger
 from edgeseg.types import F32Array, I32Array, SizeHW
 
+BAND_PIXELS = 1 << 18
+"""About as many pixels at a time as the processor's cache holds."""
+
 
 def panoptic_head(semantic: F32Array, stuff: int, detections: Detections, void: bool, covered_hw: SizeHW) -> SlotMap:
     """As the reference on logits that are made four times larger, cut to what the picture covers of them.
@@ -26,23 +29,45 @@ def panoptic_head(semantic: F32Array, stuff: int, detections: Detections, void: 
         void: whether the unknown class competes.
         covered_hw: height and width of the result, up to (4h, 4w).
     """
-    channels, height, width = semantic.shape
-    slots = kept_slots(detections, (height * SCALE, width * SCALE)) if stuff < channels else []
-    # A pixel at the edge of the result looks at one cell beyond it.
-    rows, columns = ((side + SCALE // 2 - 1) // SCALE + 1 for side in covered_hw)
-    cells = semantic[:, :rows, :columns]
-    floor = floor_of(cells[:stuff])
-    ground, labels = largest(cells[:stuff], floor, covered_hw)
-    winners = _Winners(Window(0, covered_hw[0], 0, covered_hw[1]), ground.copy(), labels.copy())
-    if slots:
-        common = _common(slots, winners.area)
-        thing, thing_labels = largest(cells[stuff:], _things_limit(cells[stuff:], floor, common), covered_hw)
-        explained = _enter(slots, semantic[stuff:], winners, stuff, common)
-        np.copyto(labels, thing_labels + np.int32(stuff), where=thing > ground)
-        if void:
-            winners.take(winners.area, thing - explained, VOID)
+    channels, rows, columns = semantic.shape
+    slots = kept_slots(detections, (rows * SCALE, columns * SCALE)) if stuff < channels else []
+    head = _Head(semantic, stuff, slots, void)
+    (height, width), step = covered_hw, max(BAND_PIXELS // covered_hw[1] // SCALE, 1) * SCALE
+    ids, labels = np.empty(covered_hw, np.int32), np.empty(covered_hw, np.int32)
+    for y in range(0, height, step):
+        ids[y : y + step], labels[y : y + step] = head.decide(Window(y, min(y + step, height), 0, width))
     kept = [slot.detection for slot in slots] if len(detections) else []
-    return SlotMap(winners.ids, np.array([slot.class_id for slot in slots], np.int64), np.array(kept, np.int64), labels)
+    return SlotMap(ids, np.array([slot.class_id for slot in slots], np.int64), np.array(kept, np.int64), labels)
+
+
+@dataclass(frozen=True, repr=False)
+class _Head:
+    """What all bands of a picture share."""
+
+    semantic: F32Array
+    stuff: int
+    slots: list[Slot]
+    void: bool
+
+    def decide(self, area: Window) -> tuple[I32Array, I32Array]:
+        """int32, of the area's shape: the winner of every pixel, and the label that the semantics see there."""
+        # A pixel at the edge looks at one cell beyond it.
+        first, last = max(area.y1 // SCALE - 1, 0), (area.y2 + SCALE // 2 - 1) // SCALE + 1
+        cells = self.semantic[:, first:last, : (area.x2 + SCALE // 2 - 1) // SCALE + 1]
+        place = area.from_row(first * SCALE)
+        stuff, things = cells[: self.stuff], cells[self.stuff :]
+        floor = floor_of(stuff)
+        ground, labels = largest(stuff, floor, place)
+        if not self.slots:
+            return labels, labels
+        winners = _Winners(area, ground.copy(), labels.copy())
+        common = _common(self.slots, area)
+        thing, thing_labels = largest(things, _things_limit(things, floor, common.from_row(first * SCALE)), place)
+        explained = _enter(self.slots, self.semantic[self.stuff :], winners, self.stuff, common)
+        np.copyto(labels, thing_labels + np.int32(self.stuff), where=thing > ground)
+        if self.void:
+            winners.take(area, thing - explained, VOID)
+        return winners.ids, labels
 
 
 def _common(slots: list[Slot], area: Window) -> Window:
@@ -53,7 +78,7 @@ def _common(slots: list[Slot], area: Window) -> Window:
 
 
 def _things_limit(cells: F32Array, ground_floor: F32Array, common: Window) -> F32Array:
-    """Between which cells things matter: where they may be above all stuff, and all of ``common``.
+    """Between which cells things matter: where they may be above all stuff, and all of ``common``, in pixels from the first cell on.
 
     Elsewhere the semantics see stuff, and the unknown class, from which something that is 0 or more is subtracted, cannot win.
     """
@@ -76,6 +101,8 @@ def _enter(slots: list[Slot], things: F32Array, winners: _Winners, stuff: int, c
     covered = area
     for number, slot in enumerate(slots, stuff):
         window, box = slot.extent.within(area), slot.box.within(area)
+        if not (window or covered):
+            continue
         seen = _in_window(things[slot.class_id - 1], box)
         values = np.zeros(window.shape, np.float32)
         values[box.slices(window)] = seen

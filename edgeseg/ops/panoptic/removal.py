@@ -33,6 +33,10 @@ class Window(NamedTuple):
             return self or other
         return Window(min(self.y1, other.y1), max(self.y2, other.y2), min(self.x1, other.x1), max(self.x2, other.x2))
 
+    def from_row(self, row: int) -> Window:
+        """The same counted from another row; what is empty stays so."""
+        return Window(self.y1 - row, self.y2 - row, self.x1, self.x2) if self else NOWHERE
+
     def __bool__(self) -> bool:
         return self.y1 < self.y2 and self.x1 < self.x2
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.ops.panoptic import VOID, Detections, dense, panoptic_head, reference
+from edgeseg.ops.panoptic import VOID, Detections, dense, head, panoptic_head, reference
 from edgeseg.ops.panoptic.upsample import upsampled
 from tests.edgeseg.ops.panoptic.cases import Case, case, detections
 
-CASES = 1500
+CASES = 1200
 
 
 def _compare(given: Case, covered: tuple[int, int] | None = None) -> None:
@@ -24,9 +24,12 @@ def _compare(given: Case, covered: tuple[int, int] | None = None) -> None:
     assert np.array_equal(found.semantic[instance], wanted.semantic[:height, :width][instance])
 
 
-def test_every_pixel_has_the_winner_of_the_plain_form() -> None:
-    """On random pictures that are full of what is rare."""
-    for seed in range(CASES):
+@pytest.mark.parametrize("band", [1, 100, head.BAND_PIXELS])
+def test_every_pixel_has_the_winner_of_the_plain_form(band: int, monkeypatch) -> None:
+    """On random pictures that are full of what is rare, in bands of one row of cells, of some, and as a whole."""
+    monkeypatch.setattr(head, "BAND_PIXELS", band)
+
+    for seed in range(CASES if band > 100 else CASES // 4):
         _compare(case(seed))
 
 
