@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -206,31 +206,6 @@ class GroundTruth:
 
     def __repr__(self) -> str:
         return f"GroundTruth(n={len(self.masks)}, image_hw={self.image_hw})"
-
-
-class TruthSegment(NamedTuple):
-    """One region of a true panoptic map."""
-
-    class_id: int
-    is_crowd: bool = False
-    """Several things that nobody told apart: neither wanted nor punished."""
-
-
-@dataclass(frozen=True, repr=False)
-class PanopticTruth:
-    """A true map that gives every pixel to one segment, or to nobody."""
-
-    ids: I32Array
-    """int32 (H, W), 0 or more; 0 is void: pixels that count for nothing. In a clip the same number is the same object."""
-    segments: Mapping[int, TruthSegment]
-    """Id in the map, > 0 -> the segment. Pixels of an id that is not here belong to nobody, but are not void."""
-
-    def __post_init__(self) -> None:
-        _require(self.ids.ndim == 2 and self.ids.dtype == np.int32, f"ids must be int32 (H, W), got {self.ids.dtype} {self.ids.shape}")
-        _require(all(key > 0 for key in self.segments), "ids of segments must be above 0, which is void")
-
-    def __repr__(self) -> str:
-        return f"PanopticTruth(size={self.ids.shape}, segments={len(self.segments)})"
 
 
 class Step(enum.Enum):

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from edgeseg.errors import EvaluationError
-from edgeseg.types import I32Array, Panoptic, PanopticTruth, Segment, TruthSegment
+from edgeseg.truth import PanopticTruth, TruthSegment
+from edgeseg.types import I32Array, Panoptic, Segment
 
 VOID = 0
 """The id of nobody's pixels in a true map."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from edgeseg.errors import EvaluationError
 from edgeseg.evaluation.overlap import VOID, Key, Overlap, overlap_of
-from edgeseg.types import Label, Panoptic, PanopticTruth, Segment
+from edgeseg.truth import PanopticTruth
+from edgeseg.types import Label, Panoptic, Segment
 
 MATCH_IOU = 0.5
 IGNORED_PART = 0.5
@@ -145,7 +146,8 @@ def _mean(counts: Iterable[ClassCounts]) -> Quality:
     seen = [one.quality for one in counts if one.seen]
     if not seen:
         return ClassCounts().quality
-    return Quality(*(float(np.mean([getattr(one, name) for one in seen])) for name in ("pq", "sq", "rq")), classes=len(seen))
+    pq, sq, rq = np.mean([(one.pq, one.sq, one.rq) for one in seen], axis=0).tolist()
+    return Quality(pq, sq, rq, len(seen))
 
 
 class PqMeter:

@@ -15,7 +15,8 @@ import numpy as np
 from edgeseg.errors import EvaluationError
 from edgeseg.evaluation.overlap import Key, Overlap, joined, overlap_of
 from edgeseg.evaluation.panoptic import PqScore, Tally
-from edgeseg.types import Label, Panoptic, PanopticTruth, Segment
+from edgeseg.truth import PanopticTruth
+from edgeseg.types import Label, Panoptic, Segment
 
 WINDOWS = (0, 5, 10, 15)
 LABELLED_EVERY = 5
