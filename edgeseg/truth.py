@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,10 @@ class PanopticTruth:
             raise ValueError(f"ids must be int32 (H, W), got {self.ids.dtype} {self.ids.shape}")
         if any(number <= 0 for number in self.segments):
             raise ValueError("ids of segments must be above 0, which is void")
+
+    def in_classes(self, places: Sequence[int]) -> PanopticTruth:
+        """The same under other class numbers: ``places[class_id]`` for each."""
+        return replace(self, segments={number: one._replace(class_id=int(places[one.class_id])) for number, one in self.segments.items()})
 
     def __repr__(self) -> str:
         return f"PanopticTruth(size={self.ids.shape}, segments={len(self.segments)})"
