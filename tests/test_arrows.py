@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 BOTTOM = {"errors", "types", "truth", "geometry", "antialias", "opencv"}
-SHARED = BOTTOM | {"masks", "ops", "bundle"}
+SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}
 
@@ -23,8 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{part: BOTTOM - {part} for part in BOTTOM},
     **{part: BOTTOM | {"ops"} - {part} for part in ("masks", "ops", "bundle")},
     **dict.fromkeys(LEAVES, BOTTOM),
+    # Masks from regions of a map.
+    "regions": BOTTOM | {"masks"},
     # Masks move along the flow, and tracks with them.
-    "motion": BOTTOM | {"masks"},
+    "motion": BOTTOM | {"masks", "regions"},
     "track": BOTTOM | {"masks", "motion"},
     # Drawing is shared by the sinks that show pictures.
     "draw": BOTTOM,

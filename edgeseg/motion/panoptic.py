@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeseg.masks import SoftMask, SoftMasks
+from edgeseg.masks import SoftMasks
 from edgeseg.motion.flows import places
 from edgeseg.motion.outline import Outlines
 from edgeseg.motion.propagate import LOST
 from edgeseg.motion.trail import Trail
 from edgeseg.opencv import opencv
+from edgeseg.regions import things_of
 from edgeseg.types import BoolArray, F32Array, I32Array, Instances, Panoptic, Segment
 
 THING_SIDE = 64
@@ -53,37 +54,11 @@ def propagate_panoptic(panoptic: Panoptic, trail: Trail) -> Panoptic:
 
 def _layers(panoptic: Panoptic) -> _Layers:
     """The things of a map as instances, and the rest."""
-    ids = panoptic.ids
-    boxes, masks, kept = [], [], []
-    for segment in panoptic.segments:
-        if segment.is_thing and (found := _thing(ids, segment.id)) is not None:
-            boxes.append(found.rectangle)
-            masks.append(found)
-            kept.append(segment)
-    things = Instances(
-        boxes=np.array(boxes, np.float32).reshape(len(kept), 4),
-        scores=np.array([segment.score for segment in kept], np.float32),
-        classes=np.array([segment.class_id for segment in kept], np.int64),
-        masks=SoftMasks(tuple(masks), (ids.shape[0], ids.shape[1])),
-        track_ids=np.full(len(kept), -1, np.int64),
-        image_hw=(ids.shape[0], ids.shape[1]),
-    )
-    numbers = tuple(segment.id for segment in kept)
-    return _Layers(things, numbers, _grown(ids, np.isin(ids, numbers)))
-
-
-def _thing(ids: I32Array, number: int) -> SoftMask | None:
-    """One segment's mask on its bounding box; None if no pixel has its number."""
-    cv2 = opencv()
-    inside = (ids == number).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(inside)
-    if not width:
-        return None
-    shrink = min(1.0, THING_SIDE / max(width, height))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    values = cv2.resize(inside[y : y + height, x : x + width].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    corners = (x, y, x + width, y + height)
-    return SoftMask(values, (float(x), float(y), float(x + width), float(y + height)), corners)
+    numbers = np.array([segment.id for segment in panoptic.segments if segment.is_thing], np.int32)
+    found = things_of(panoptic, THING_SIDE)
+    seen = np.flatnonzero((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1))
+    things, left = found.select(seen), tuple(numbers[seen].tolist())
+    return _Layers(things, left, _grown(panoptic.ids, np.isin(panoptic.ids, left)))
 
 
 def _grown(ids: I32Array, gone: BoolArray) -> I32Array:

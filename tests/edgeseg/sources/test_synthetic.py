@@ -251,13 +251,13 @@ def test_a_frame_before_the_first_is_refused() -> None:
 
 
 def test_panoptic_truth_is_the_scene_pixel_by_pixel() -> None:
-    """Each pixel has the id of the instance or the stuff that is seen there, with its class; slivers are void; ids last from frame to frame."""
+    """Each pixel has the id and class of the instance or stuff seen there; slivers are void; ids last from frame to frame."""
     scene, kinds = Scene(SceneConfig(seed=3)), {}
     for index in (0, 1, 40):
         exact = scene.truth(index)
         got = exact.panoptic(0.15)
         hidden = set(exact.ids[exact.visible_fraction < 0.15].tolist())
-        for y, x in np.argwhere(np.ones(exact.image_hw, bool))[:: 997].tolist():
+        for y, x in np.argwhere(np.ones(exact.image_hw, bool))[::997].tolist():
             instance, number = int(exact.instance_ids[y, x]), int(got.ids[y, x])
             if instance in hidden:
                 assert number == 0
