@@ -14,7 +14,8 @@ from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import table
 from edgeseg.cli.run import backend_text
-from edgeseg.cli.scoring import AP_SCORE, MIN_VISIBLE, Run, RunScore, compare, parse_run
+from edgeseg.cli.scoring import AP_SCORE, MIN_VISIBLE, RunScore, compare
+from edgeseg.cli.turns import Run, parse_run
 from edgeseg.errors import UsageError
 from edgeseg.model import Model, load
 from edgeseg.sinks.target import check_file, write_error

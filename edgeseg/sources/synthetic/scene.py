@@ -16,7 +16,7 @@ from edgeseg.sources.synthetic.motion import MAX_ZOOM, Camera, Path, visible_ext
 from edgeseg.sources.synthetic.shapes import SHAPES
 from edgeseg.sources.synthetic.sprites import Sprite, pick_colours
 from edgeseg.sources.synthetic.truth import Layer, SceneTruth, visible_boxes
-from edgeseg.types import F64Array, Frame, I32Array, Label, U8Array
+from edgeseg.types import F64Array, Frame, I32Array, I64Array, Label, U8Array
 
 LABELS: tuple[Label, ...] = tuple(
     Label(name, category_id, is_thing=name in SHAPES) for category_id, name in enumerate((*SHAPES, *STUFF), start=1)
@@ -221,6 +221,16 @@ def _paint(pixels: U8Array, layer: Layer, sprite: Sprite) -> None:
 
 
 def are_of_scenes(labels: Sequence[Label]) -> bool:
-    """Whether a model's classes are those of the scenes, stuff included or not, so that their truth is true for it."""
+    """Whether a model's classes are those of the scenes, so that their truth is true for it.
+
+    Things alone, things and stuff, or stuff and things, as panoptic models order them.
+    """
     names = [label.name for label in labels]
-    return names in ([label.name for label in LABELS if label.is_thing], [label.name for label in LABELS])
+    things, stuff = ([label.name for label in LABELS if label.is_thing is wanted] for wanted in (True, False))
+    return names in (things, things + stuff, stuff + things)
+
+
+def classes_in(labels: Sequence[Label]) -> I64Array:
+    """int64 (len(LABELS),): where each class of the scenes is in a model's labels; -1 where it is not."""
+    places = {label.name: place for place, label in enumerate(labels)}
+    return np.array([places.get(label.name, -1) for label in LABELS], np.int64)
