@@ -15,7 +15,9 @@ def panoptic(ids, numbers):
     return Panoptic(np.asarray(ids, np.int32), segments)
 
 
-@pytest.mark.parametrize("numbers", [(3, 1, 255), (3, 900, 1), (2_000_000_000, 1, 7), (), tuple(range(1, 400)), (4_000_000, *range(1, 300))])
+@pytest.mark.parametrize(
+    "numbers", [(3, 1, 255), (3, 900, 1), (2_000_000_000, 1, 7), (), tuple(range(1, 400)), (4_000_000, *range(1, 300))]
+)
 def test_each_pixel_has_the_place_of_its_segment(numbers):
     """Numbers small, large and many; those that no segment has are void, and so are negative ones."""
     rng = np.random.default_rng(2)
