@@ -16,7 +16,7 @@ import numpy as np
 from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
-from edgeseg.families import Decoded, family
+from edgeseg.families import Decoded, family, panoptic
 from edgeseg.families.base import FUSE, IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
 from edgeseg.ledger import PrecisionWarning, caution
@@ -105,6 +105,16 @@ class Model:
         """Whether the bundle has the graph that sees a key frame together with the key frame before."""
         return FUSE in self.bundle.graphs
 
+    @property
+    def gives_panoptic(self) -> bool:
+        """Whether results have a panoptic map."""
+        return self.bundle.family == panoptic.NAME
+
+    @property
+    def gives_embeddings(self) -> bool:
+        """Whether the graph tells objects apart by a track head of its own."""
+        return self.gives_panoptic and any(spec.name == panoptic.EMBEDDINGS for spec in self.bundle.graphs[KEY].outputs)
+
     def __call__(self, image_bgr: U8Array) -> Result:
         """Segment one picture, uint8 (H, W, 3) BGR."""
         frame = Frame(np.asarray(image_bgr), captured_s=self.clock())
@@ -181,7 +191,8 @@ class Model:
         fit = self._place(frame)
         feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
-        outputs, carry = session.run_carrying(feeds, {spec.name: carried[spec.name] for spec in session.graph.inputs if spec.name != IMAGE})
+        taken = {spec.name: carried[spec.name] for spec in session.graph.inputs if spec.name not in feeds}
+        outputs, carry = session.run_carrying(feeds, taken)
         inferred_s = self.clock()
         decoded = self._family.decode(outputs, fit, self.score_threshold)
         self._check_classes(decoded)

@@ -80,6 +80,7 @@ class Pipeline:
         settings = settings or StreamSettings()
         self.model = model
         self._policy = settings.schedule if isinstance(settings.schedule, Policy) else policy_of(settings.schedule)
+        _check(settings, model)
         self._between = _between(settings, model)
         self._faithful = settings.faithful
         self._ids = Identities(smooth=settings.smooth, faithful=settings.faithful) if settings.track else None
@@ -273,6 +274,19 @@ class Pipeline:
         """End the stream: a key frame in flight is waited for and not used. Calling it twice is fine."""
         if self._worker is not None:
             self._worker.close()
+
+
+def _check(settings: StreamSettings, model: Model) -> None:
+    """Raise UsageError for what cannot be done with this model."""
+    if settings.smooth and model.gives_panoptic:
+        raise UsageError(
+            f"the masks of {model.bundle.path} are regions of a panoptic map, and smoothed masks would contradict it. Leave --smooth out."
+        )
+    if settings.faithful and not model.can_fuse and not (settings.track and model.gives_embeddings):
+        raise UsageError(
+            f"{model.bundle.path} has nothing that --faithful would restore: it is for panoptic video models, for the first frame of those "
+            "that fuse frames, and with --track for the ids of those that have a track head. Leave --faithful out."
+        )
 
 
 def _between(settings: StreamSettings, model: Model) -> Step:
