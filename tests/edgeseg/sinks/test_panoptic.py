@@ -131,8 +131,8 @@ def test_listing_is_whole_when_the_run_ends_early(tmp_path, monkeypatch):
     with PanopticSink(tmp_path, keep_names=False) as sink:
         sink.write(frame_of(0), result_of((7, 3)))
         sink.write(frame_of(1), result_of((7, 4), index=1))
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(sink._listing._annotations, "put", interrupted)
+        monkeypatch.setattr(sink._listing._annotations, "put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             sink.write(frame_of(2), result_of((7, 4), index=2))
     sink.close()
 
