@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -34,9 +34,12 @@ class PanopticTruth:
         if any(number <= 0 for number in self.segments):
             raise ValueError("ids of segments must be above 0, which is void")
 
-    def in_classes(self, places: Sequence[int]) -> PanopticTruth:
-        """The same under other class numbers: ``places[class_id]`` for each."""
-        return replace(self, segments={number: one._replace(class_id=int(places[one.class_id])) for number, one in self.segments.items()})
+    def in_classes(self, places: Mapping[int, int]) -> PanopticTruth:
+        """The same under other class numbers: ``places[class_id]`` for each; segments of a class that has none become void."""
+        foreign = [number for number, segment in self.segments.items() if segment.class_id not in places]
+        ids = np.where(np.isin(self.ids, foreign), np.int32(0), self.ids) if foreign else self.ids
+        known = {number: segment for number, segment in self.segments.items() if segment.class_id in places}
+        return PanopticTruth(ids, {number: segment._replace(class_id=places[segment.class_id]) for number, segment in known.items()})
 
     def __repr__(self) -> str:
         return f"PanopticTruth(size={self.ids.shape}, segments={len(self.segments)})"

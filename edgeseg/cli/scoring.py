@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeseg.cli.turns import CostMeter, Run, RunCost, take_turns
+from edgeseg.errors import UsageError
 from edgeseg.evaluation import CodedTruth, DistanceAp, DistanceApMeter, Identity, IdentityMeter, Stability, StabilityMeter, coded
 from edgeseg.model import DEFAULT_SCORE, Model
-from edgeseg.sources.synthetic import Scene, SceneConfig, classes_in
-from edgeseg.types import F64Array, Frame, GroundTruth, I64Array, Label, Result
+from edgeseg.sources.synthetic import LABELS, Scene, SceneConfig, are_of_scenes, classes_in
+from edgeseg.types import F64Array, Frame, GroundTruth, Label, Result
 
 AP_SCORE = 0.05
 """Average precision is defined over weak detections too; ids and steadiness are judged on what users see, above `DEFAULT_SCORE`."""
@@ -90,9 +94,9 @@ class _Clip:
             yield self._scene.frame(index), _Truth(coded(there), exact.steps[1:])
 
 
-def in_classes(truth: GroundTruth, places: I64Array) -> GroundTruth:
+def in_classes(truth: GroundTruth, places: Mapping[int, int]) -> GroundTruth:
     """The same under other class numbers: ``places[class]`` for each."""
-    return dataclasses.replace(truth, classes=places[truth.classes])
+    return dataclasses.replace(truth, classes=np.array([places[number] for number in truth.classes.tolist()], np.int64))
 
 
 class _Scorer:
@@ -132,3 +136,26 @@ def confident(result: Result) -> Result:
     """Only the instances that ``edgeseg run`` shows by default."""
     found = result.instances
     return result if found is None else dataclasses.replace(result, instances=found.select(found.scores > DEFAULT_SCORE))
+
+
+def require_synthetic(labels: Sequence[Label], bundle: Path) -> None:
+    """Raise UsageError unless a model's classes are those of the synthetic scenes, stuff included or not."""
+    if not are_of_scenes(labels):
+        names = [label.name for label in labels]
+        things = [label.name for label in LABELS if label.is_thing]
+        raise UsageError(
+            f"{bundle} was trained for other classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}) than the synthetic "
+            f"scenes have ({', '.join(things)}): there is no ground truth for it here. Give a bundle that was trained on synthetic video, "
+            "like the one that ships with edgeseg."
+        )
+
+
+def clips_text(clips: Sequence[SceneConfig]) -> str:
+    """What was measured on."""
+    first, last = clips[0], clips[-1]
+    height, width = first.size_hw
+    seeds = f"seed {first.seed}" if first is last else f"seeds {first.seed} to {last.seed}"
+    return (
+        f"{len(clips)} synthetic clip{'s' * (len(clips) > 1)} of {first.frame_count} frames, {width}x{height}, {seeds}; "
+        f"objects of which less than {MIN_VISIBLE:.0%} is seen are ignored"
+    )

@@ -50,12 +50,8 @@ class PanopticPicture:
         if self.map_path is None or self.record is None:
             return None
         ids = read_map(self.map_path, self.image_hw)
-        class_of = {label.category_id: index for index, label in enumerate(labels)}
-        foreign = [segment.id for segment in self.record.segments if segment.category_id not in class_of]
-        if foreign:
-            ids[np.isin(ids, foreign)] = 0
-        known = (segment for segment in self.record.segments if segment.category_id in class_of)
-        return PanopticTruth(ids, {segment.id: TruthSegment(class_of[segment.category_id], segment.is_crowd) for segment in known})
+        truth = PanopticTruth(ids, {one.id: TruthSegment(one.category_id, one.is_crowd) for one in self.record.segments})
+        return truth.in_classes({label.category_id: index for index, label in enumerate(labels)})
 
 
 @dataclass(frozen=True, repr=False)

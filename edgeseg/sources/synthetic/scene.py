@@ -16,7 +16,7 @@ from edgeseg.sources.synthetic.motion import MAX_ZOOM, Camera, Path, visible_ext
 from edgeseg.sources.synthetic.shapes import SHAPES
 from edgeseg.sources.synthetic.sprites import Sprite, pick_colours
 from edgeseg.sources.synthetic.truth import Layer, SceneTruth, visible_boxes
-from edgeseg.types import F64Array, Frame, I32Array, I64Array, Label, U8Array
+from edgeseg.types import F64Array, Frame, I32Array, Label, U8Array
 
 LABELS: tuple[Label, ...] = tuple(
     Label(name, category_id, is_thing=name in SHAPES) for category_id, name in enumerate((*SHAPES, *STUFF), start=1)
@@ -230,7 +230,7 @@ def are_of_scenes(labels: Sequence[Label]) -> bool:
     return names in (things, things + stuff, stuff + things)
 
 
-def classes_in(labels: Sequence[Label]) -> I64Array:
-    """int64 (len(LABELS),): where each class of the scenes is in a model's labels; -1 where it is not."""
+def classes_in(labels: Sequence[Label]) -> dict[int, int]:
+    """For each class of the scenes, as its place in `LABELS`, that a model has: its place in the model's labels."""
     places = {label.name: place for place, label in enumerate(labels)}
-    return np.array([places.get(label.name, -1) for label in LABELS], np.int64)
+    return {number: places[label.name] for number, label in enumerate(LABELS) if label.name in places}

@@ -275,7 +275,9 @@ def test_classes_are_found_in_the_labels_of_a_panoptic_model() -> None:
     things, stuff = (tuple(label for label in LABELS if label.is_thing is wanted) for wanted in (True, False))
 
     assert [are_of_scenes(labels) for labels in (things, LABELS, stuff + things, things[::-1], stuff)] == [True, True, True, False, False]
-    assert classes_in(stuff + things).tolist() == [4, 5, 6, 7, 8, 9, 0, 1, 2, 3]
-    assert classes_in(things).tolist() == [0, 1, 2, 3, 4, 5, -1, -1, -1, -1]
+    assert classes_in(stuff + things) == dict(enumerate([4, 5, 6, 7, 8, 9, 0, 1, 2, 3]))
+    assert classes_in(things) == dict(enumerate(range(6)))
     truth = Scene(SceneConfig(seed=3)).truth(0).panoptic().in_classes(classes_in(stuff + things))
     assert {(stuff + things)[one.class_id].is_thing for number, one in truth.segments.items() if number > 100} == {True}
+    alone = Scene(SceneConfig(seed=3)).truth(0).panoptic().in_classes(classes_in(things))
+    assert set(np.unique(alone.ids).tolist()) - {0} == set(alone.segments) == {number for number in truth.segments if number > 100}
