@@ -46,7 +46,7 @@ class PanopticJudge:
     lacking = ""
 
     def __init__(self, scene: Scene, labels: Sequence[Label]) -> None:
-        self._scene, self._places = scene, classes_in(labels).tolist()
+        self._scene, self._places = scene, classes_in(labels)
         self._pq = PqMeter(labels)
         self._vpq = VpqMeter(labels, spacing=LABELLED_EVERY)
         self._vpq.begin(scene.name)
