@@ -98,21 +98,22 @@ def open_panoptic(source: Path, labels: Sequence[Label], layout: str | None = No
 
 def _json_files(source: Path) -> tuple[Path, Path]:
     """The files that have the pictures and the maps, which may be one."""
-    if source.is_file():
-        return source, source
-    if not source.is_dir():
+    if not source.exists():
         raise EvaluationError(f"{source} does not exist. Give the folder of a data set or its JSON file.")
-    files = sorted(path for folder in (source, source / "annotations") for path in folder.glob("*panoptic*.json"))
-    if len(files) == 2:
-        maps, images = files
-        if maps.name.replace(_MAPS, _IMAGES) == images.name:
-            return images, maps
-    if len(files) != 1:
-        has = f"several: {', '.join(path.name for path in files)}" if files else "none"
-        raise EvaluationError(
-            f"{source} must hold one JSON file with panoptic in its name, by itself or in annotations/; it has {has}. Give the file itself."
-        )
-    return files[0], files[0]
+    folders = (source, source / "annotations") if source.is_dir() else ()
+    files = sorted({_partners(file) for folder in folders for file in folder.glob("*panoptic*.json")} or {_partners(source)})
+    if len(files) == 1 and files[0][0].is_file():
+        return files[0]
+    has = f"several: {', '.join(maps.name for _, maps in files)}" if len(files) > 1 else "none"
+    raise EvaluationError(
+        f"{source} must hold one JSON file with panoptic in its name, by itself or in annotations/; it has {has}. Give the file itself."
+    )
+
+
+def _partners(file: Path) -> tuple[Path, Path]:
+    """The file of pictures and that of maps to which one belongs; it is both where it has no partner."""
+    images, maps = (file.with_name(file.name.replace(_MAPS, one).replace(_IMAGES, one)) for one in (_IMAGES, _MAPS))
+    return (images, maps) if images.is_file() and maps.is_file() else (file, file)
 
 
 def _check_categories(file: Path, maps: PanopticJson, labels: Sequence[Label]) -> None:
