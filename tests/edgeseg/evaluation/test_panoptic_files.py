@@ -82,7 +82,7 @@ def test_categories_without_a_label_are_void(coco):
 
 
 def test_layout_of_cityscapes_vps(tmp_path):
-    """Two files, either of which names both; pictures of all frames, maps of some under the same names; frames in the order of their ids, videos apart."""
+    """Two files, either names both; pictures of all frames, maps of some under the same names; frames by their ids, videos apart."""
     ids = [20_002, 20_001, 20_003, 10_001, 10_002, 30_001]
     names = {number: f"{number // 10_000:04}_{number % 10_000:04}_town.png" for number in ids}
     write(tmp_path / "panoptic_im_val_city_vps.json", [image(number, names[number]) for number in ids])
