@@ -172,4 +172,5 @@ class _Tile:
 
     def _possible(self, channels: I64Array) -> list[int]:
         """Those of the channels that can have the largest value somewhere in the tile."""
-        return channels[self._high[channels] >= self.floor(channels)].tolist()
+        possible: list[int] = channels[self._high[channels] >= self.floor(channels)].tolist()
+        return possible
