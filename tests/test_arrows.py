@@ -29,8 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "motion": BOTTOM | {"masks", "regions"},
     "track": BOTTOM | {"masks", "motion"},
     # Drawing is shared by the sinks that show pictures.
-    "draw": BOTTOM,
-    "sinks": BOTTOM | {"draw"},
+    "segmap": BOTTOM,
+    "draw_style": BOTTOM,
+    "draw_panoptic": BOTTOM | {"segmap", "draw_style"},
+    "draw": BOTTOM | {"draw_panoptic", "draw_style"},
+    "sinks": BOTTOM | {"draw", "segmap"},
     "device": BOTTOM,
     "backends": SHARED | {"device"},
     "families": SHARED,
