@@ -15,10 +15,12 @@ import pytest
 from edgeseg.cli import eval as evaluate
 from edgeseg.cli import eval_panoptic, main, turns
 from edgeseg.errors import EvaluationError
+from edgeseg.families import panoptic
 from edgeseg.regions import things_of
 from edgeseg.sources.synthetic import LABELS as SCENE_LABELS
 from edgeseg.sources.synthetic import Scene, SceneConfig, classes_in
 from edgeseg.types import Label, Panoptic, Result, Segment, Step
+from tests.bundles import tiny_bundle
 
 LABELS = (*SCENE_LABELS[6:], *SCENE_LABELS[:6])
 SHORT = ["eval", "BUNDLE", "--panoptic", "synthetic", "--clips", "1", "--frames", "18"]
@@ -158,6 +160,23 @@ def test_pictures_of_a_data_set_are_scored(oracle, data_set, capsys):
     assert "2 pictures of" in text
     assert next(line.split() for line in text.splitlines() if line.startswith("every"))[2:] == ["1.000"] * 5
     assert "HOTA  " not in text
+
+
+def test_maps_that_a_run_wrote_are_its_own_truth(tmp_path, capsys):
+    """A real bundle is run on a folder of pictures with --panoptic-dir; against what that wrote its quality is 1, as video too."""
+    bundle, data = tiny_bundle(tmp_path / "bundle", family=panoptic.NAME), tmp_path / "data"
+    (data / "pictures").mkdir(parents=True)
+    scene, options = Scene(SceneConfig(seed=1, size_hw=(48, 64))), ["--backend", "onnxruntime", "--threads", "1"]
+    for index in range(4):
+        cv2.imwrite(str(data / "pictures" / f"{index}.png"), scene.render(index))
+    assert main(["run", str(bundle), str(data / "pictures"), "--track", "--panoptic-dir", str(data / "panoptic_maps"), *options]) == 0
+
+    for source in (data, data / "panoptic_maps" / "panoptic.json"):
+        capsys.readouterr()
+        run = ["--panoptic-layout", "vps", "--run", "every+track"]
+        assert main(["eval", str(bundle), "--panoptic", str(source), *run, *options]) == 0
+        text = capsys.readouterr().out
+        assert next(line.split() for line in text.splitlines() if line.startswith("every"))[2:] == [*["1.000"] * 4, "-", *["1.000"] * 7]
 
 
 @pytest.mark.parametrize(
