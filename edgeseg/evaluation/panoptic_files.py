@@ -1,7 +1,8 @@
 """Data sets with panoptic ground truth: COCO's layout, and Cityscapes-VPS, which is that of COCO with videos.
 
-Both are a JSON file in COCO's panoptic format beside folders with the pictures and with one PNG map for each labelled picture, in which a
-pixel's id is R + 256 G + 65536 B. A data set is named by the folder that holds them or by the JSON file itself.
+Both are a JSON file in COCO's panoptic format, the pictures, and one PNG map for each labelled picture, in which a pixel's id is
+R + 256 G + 65536 B. Pictures and maps lie in folders up to two levels below that of the data set, maps in one whose name begins with
+panoptic or beside the JSON file. A data set is named by its folder or by the JSON file.
 
 ``coco``: every picture stands alone.
 
@@ -98,21 +99,22 @@ def open_panoptic(source: Path, labels: Sequence[Label], layout: str | None = No
 
 def _json_files(source: Path) -> tuple[Path, Path]:
     """The files that have the pictures and the maps, which may be one."""
-    if source.is_file():
-        return source, source
-    if not source.is_dir():
+    if not source.exists():
         raise EvaluationError(f"{source} does not exist. Give the folder of a data set or its JSON file.")
-    files = sorted(path for folder in (source, source / "annotations") for path in folder.glob("*panoptic*.json"))
-    if len(files) == 2:
-        maps, images = files
-        if maps.name.replace(_MAPS, _IMAGES) == images.name:
-            return images, maps
-    if len(files) != 1:
-        has = f"several: {', '.join(path.name for path in files)}" if files else "none"
-        raise EvaluationError(
-            f"{source} must hold one JSON file with panoptic in its name, by itself or in annotations/; it has {has}. Give the file itself."
-        )
-    return files[0], files[0]
+    inside = (file for depth in ("", "*/") for file in source.glob(f"{depth}*panoptic*.json"))
+    files = sorted({_partners(file) for file in (inside if source.is_dir() else [source])})
+    if len(files) == 1:
+        return files[0]
+    has = f"several: {', '.join(maps.name for _, maps in files)}" if files else "none"
+    raise EvaluationError(
+        f"{source} must hold one JSON file with panoptic in its name, by itself or in a folder like annotations; it has {has}. Give the file itself."
+    )
+
+
+def _partners(file: Path) -> tuple[Path, Path]:
+    """The file of pictures and that of maps to which one belongs; it is both where it has no partner."""
+    images, maps = (file.with_name(file.name.replace(_MAPS, one).replace(_IMAGES, one)) for one in (_IMAGES, _MAPS))
+    return (images, maps) if images.is_file() and maps.is_file() else (file, file)
 
 
 def _check_categories(file: Path, maps: PanopticJson, labels: Sequence[Label]) -> None:
@@ -125,7 +127,9 @@ def _pictures(source: Path, maps_file: Path, images: PanopticJson, maps: Panopti
     strange = maps.maps.keys() - images.images.keys()
     if strange:
         raise EvaluationError(f"{maps_file} has a map of image_id {min(strange)}, which is no picture of the data set")
-    root = source if source.is_dir() else source.parent.parent if source.parent.name == "annotations" else source.parent
+    root = source if source.is_dir() else source.parent
+    if root.name.startswith(("annotations", "panoptic")):
+        root = root.parent
     folders = list(_folders(root))
     of_maps = [folder for folder in folders if folder.name.startswith("panoptic")]
     others = [folder for folder in folders if folder not in of_maps]

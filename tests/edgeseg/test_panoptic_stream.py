@@ -14,6 +14,7 @@ from edgeseg import forward
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
+from edgeseg.errors import UsageError
 from edgeseg.families import Decoded
 from edgeseg.families.base import KEY
 from edgeseg.geometry import Fit
@@ -225,6 +226,26 @@ def test_schedules_work(open_model: Callable[..., Model], schedule: str, setting
     for result in _run(open_model(embeddings), [*_frames(4), *black, *_frames(2, 6)], schedule=schedule, **settings):
         if result.step is not Step.DROP:
             _require_one_truth(result)
+
+
+def test_maps_are_not_smoothed(open_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks must be regions of the map; the error says what to leave out, before any frame is read."""
+    monkeypatch.setattr(Model, "gives_panoptic", property(lambda _: True))
+
+    with pytest.raises(UsageError, match=r"are regions of a panoptic map.* Leave --smooth out"):
+        Pipeline(open_model(), StreamSettings(track=True, smooth=True))
+
+
+@pytest.mark.parametrize("track", [False, True])
+def test_a_track_head_is_enough_to_be_faithful(open_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, track: bool) -> None:
+    """Where ids are asked for: then there is something to restore without a graph that fuses."""
+    monkeypatch.setattr(Model, "gives_embeddings", property(lambda _: True))
+    frames, model = _frames(2), open_model(True)
+    if track:
+        assert [len(result.instances) for result in _run(model, frames, track=True, faithful=True)] == [2, 2]
+    else:
+        with pytest.raises(UsageError, match="nothing that --faithful would restore"):
+            _run(model, frames, faithful=True)
 
 
 def test_another_picture_size_starts_anew(open_model: Callable[..., Model]) -> None:
