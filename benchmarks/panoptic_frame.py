@@ -39,6 +39,8 @@ from .two_backbones import naive_graphs
 UPSNET, VPSNET, NAIVE = "upsnet", "vpsnet", "vpsnet, two backbones"
 RECIPES = {UPSNET: "upsnet_resnet50_cityscapes", VPSNET: "vpsnet_fusetrack"}
 BACKEND_NAMES = ("openvino", "onnxruntime")
+OPTIONS = ExportOptions(proposals=1000, detections=100, target="cpu")
+"""As the originals."""
 STEP_PX = 4
 """How far the picture moves from one frame to the next."""
 FRAMES = 8
@@ -126,18 +128,16 @@ def moving(hw: SizeHW) -> list[U8Array]:
 
 
 def bundles_of(
-    upsnet: tuple[PanopticRecipe, nn.Module], vpsnet: tuple[PanopticRecipe, nn.Module], folder: Path
+    upsnet: tuple[PanopticRecipe, nn.Module], vpsnet: tuple[PanopticRecipe, nn.Module], folder: Path, options: ExportOptions = OPTIONS
 ) -> dict[str, Bundle]:
-    """What takes turns, written into a folder."""
-    options = ExportOptions()
+    """What takes turns, written into a folder. The options give the numbers of proposals and detections, and the target."""
     (ups, ups_net), (vps, vps_net) = upsnet, vpsnet
     carrying = vps.graphs(vps_net, options)
-    key = carrying[KEY]
-    spec: GraphSpec = key.module.spec
+    spec = GraphSpec(vps.input_hw, options.proposals or 0, options.detections or 0, options.target or "cpu")
     return {
         UPSNET: _write(ups, ups.graphs(ups_net, options), folder / "ups"),
         VPSNET: _write(vps, carrying, folder / "vps"),
-        NAIVE: _write(vps, naive_graphs(vps_net, spec, key.outputs), folder / "naive"),
+        NAIVE: _write(vps, naive_graphs(vps_net, spec, carrying[KEY].outputs), folder / "naive"),
     }
 
 
