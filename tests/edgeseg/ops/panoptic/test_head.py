@@ -29,7 +29,7 @@ def test_every_pixel_has_the_winner_of_the_plain_form(tile: int, monkeypatch) ->
     """In tiles of a cell, of a few, and larger than the picture."""
     monkeypatch.setattr(head, "TILE", tile)
 
-    for seed in range(tile, CASES, 2 if tile > 1 else 8):
+    for seed in range(tile, CASES, 2 if tile > 1 else 16):
         _compare(case(seed))
 
 
