@@ -14,6 +14,7 @@ from edgeseg.segmap import centre_of, extents_of, looked_up, painted, rows_of
 from edgeseg.types import AnyArray, BoolArray, Label, Panoptic, Segment, SizeHW, U8Array
 
 _ALPHA = 0.45
+"""Part of the segment's colour in a pixel."""
 _THING_ALPHA = 0.3
 """How much of what is left of a thing's own colours is painted over once more."""
 _HUES = {
@@ -28,6 +29,7 @@ _SMALL_SIDE = 240
 _NAMED_STUFF = 0.015
 """Part of the picture from which a piece of stuff is named."""
 _NAMED_THING = 0.0006
+"""The same for things."""
 
 
 def annotate_panoptic(pixels: U8Array, panoptic: Panoptic, labels: Sequence[Label]) -> U8Array:

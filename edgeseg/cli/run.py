@@ -18,6 +18,7 @@ from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
 from edgeseg.sinks.jsonl import STDOUT
+from edgeseg.sinks.panoptic import LISTING
 from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
@@ -153,7 +154,9 @@ def _refuse_overwriting(args: argparse.Namespace) -> None:
     if source.is_file():
         # Annotated pictures in a folder keep the names of their originals.
         taken.add(source.resolve().parent)
-    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), ("--panoptic-dir", args.panoptic_dir)):
+    listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
+    maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
         if text in (None, STDOUT):
             continue
         if Path(text).resolve() in taken:

@@ -9,6 +9,7 @@ import pytest
 
 from edgeseg.draw import annotate
 from edgeseg.draw_panoptic import annotate_panoptic, colour_of
+from edgeseg.draw_style import Lettering
 from edgeseg.types import Label, Panoptic, Result, Segment, Step
 
 LABELS = (Label("sky", 1, is_thing=False), Label("floor", 2, is_thing=False), Label("cat", 3), Label("dog", 4))
@@ -85,7 +86,7 @@ def test_borders_are_marked(grey):
     assert line.max() > line[0] + 100
 
 
-def test_names_stand_inside_or_beside_and_never_on_each_other(grey):
+def test_names_stand_inside_or_beside(grey):
     """A thing's name is on it where it fits and over it where not; without room it is left out; tiny things have none."""
 
     def changed(panoptic):
@@ -103,6 +104,35 @@ def test_names_stand_inside_or_beside_and_never_on_each_other(grey):
     assert abs(x.mean() - 156) < 5
     tiny = Panoptic(small, (replace(CAT, area=10),))
     assert not changed(tiny).any()
+
+
+def test_labels_have_places_of_their_own(grey, monkeypatch):
+    """On random maps no label lies on another or beyond the picture, and that of stuff lies on its stuff."""
+    painted = []
+    monkeypatch.setattr(Lettering, "fill", lambda self, _image, text, at, _colour: painted.append((text, at, self.box_of(text))))
+    monkeypatch.setattr(Lettering, "outline", lambda self, _image, text, at: painted.append((text, at, self.box_of(text))))
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        ids = scene().ids
+        things = []
+        for number in range(10, 22):
+            y, x, height, width = (int(v) for v in (*rng.integers(-20, [190, 290]), *rng.integers(5, 90, 2)))
+            ids[max(y, 0) : y + height, max(x, 0) : x + width] = number
+            things.append(Segment(number, 2, True, 0.9, 0, track_id=number))
+        panoptic = Panoptic(ids, tuple(replace(s, area=int((ids == s.id).sum())) for s in (*things, SKY, FLOOR)))
+        painted.clear()
+
+        annotate_panoptic(grey, panoptic, LABELS)
+
+        taken = np.zeros(HW, int)
+        for text, (x, y), (width, height) in painted:
+            assert 0 <= x <= HW[1] - width
+            assert 0 <= y <= HW[0] - height
+            taken[y : y + height, x : x + width] += 1
+            if text in ("sky", "floor"):
+                assert (ids[y : y + height, x : x + width] == (SKY if text == "sky" else FLOOR).id).all()
+        assert painted
+        assert taken.max() == 1
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (2, 3), (9, 300), (300, 9), (40, 40)])

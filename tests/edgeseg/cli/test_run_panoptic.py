@@ -42,9 +42,16 @@ def test_bundle_without_maps_is_wrong_usage(bundle, tmp_path, capsys):
     assert not (tmp_path / "maps").exists()
 
 
-@pytest.mark.parametrize("other", [["--panoptic-dir", "pictures"], ["--panoptic-dir", "maps", "--out", "maps/"]])
-def test_maps_do_not_overwrite_pictures(bundle, tmp_path, capsys, monkeypatch, picture, other):
-    """Neither those of the source nor annotated ones."""
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["--panoptic-dir", "pictures"],
+        ["--panoptic-dir", "maps", "--out", "maps/"],
+        ["--panoptic-dir", "maps", "--jsonl", "maps/panoptic.json"],
+    ],
+)
+def test_maps_do_not_overwrite_other_files(bundle, tmp_path, capsys, monkeypatch, picture, other):
+    """Neither pictures of the source nor annotated ones nor lines."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pictures").mkdir()
     picture.rename(tmp_path / "pictures" / "a.png")

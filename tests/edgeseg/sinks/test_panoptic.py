@@ -109,6 +109,17 @@ def test_hundreds_of_things_and_track_ids_without_end_get_ids():
     assert all(0 < number < 1 << 24 for number in ids)
 
 
+def test_far_apart_track_ids_have_ids_of_their_own():
+    """Ids that differ in their highest bits alone stay apart, and what has no track id gives way to what has."""
+    tracked = [Segment(n, 0, True, 1.0, 1, track) for n, track in enumerate((0, 1 << 20, 1 << 21, 1 << 22, 1 << 23, (1 << 24) - 3))]
+    untracked = [Segment(100, 0, True, 1.0, 1), Segment(101, 0, True, 1.0, 1)]
+
+    ids = ids_of([*untracked, *tracked], 1)
+
+    assert len(set(ids)) == 8
+    assert ids[2:] == ids_of(tracked, 1)
+
+
 def test_pictures_keep_their_names(tmp_path):
     """Maps are called like the pictures of a folder, always as PNG, and the listing names both."""
     with open_maps(str(tmp_path), fps=None, frame_count=2) as sink:
