@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import WAIT
-from edgeseg.cli.eval_panoptic import SYNTHETIC, score_panoptic
+from edgeseg.cli.eval_panoptic import DEFAULT_RUNS, SYNTHETIC, score_panoptic
 from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import number, table
@@ -48,9 +48,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
     _add_truth_options(parser)
-    parser.add_argument(
-        "--run", action="append", dest="runs", metavar="RUN", help=f"what to compare, repeatable (default: {', '.join(_DEFAULT_RUNS)})"
-    )
+    instances, maps = (", ".join(names) for names in (_DEFAULT_RUNS, DEFAULT_RUNS))
+    what = f"what to compare, repeatable (default: {instances}; with --panoptic: {maps})"
+    parser.add_argument("--run", action="append", dest="runs", metavar="RUN", help=what)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers as JSON")
     add_model_options(parser)
     parser.set_defaults(main=main)

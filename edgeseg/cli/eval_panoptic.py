@@ -27,8 +27,8 @@ from edgeseg.types import Label
 SYNTHETIC = "synthetic"
 DEFAULT_RUNS = ("every+track", "fixed:5+propagate+track")
 _PICTURE_RUNS = ("every",)
-_MEASURES = """PQ, SQ and RQ are of single frames, means over classes. VPQ k is the PQ of tubes that span k frames, VPQ the mean over k.
-HOTA and IDF1 are those of the things' masks."""
+_MEASURES = """PQ, SQ and RQ are of single frames, means over classes. VPQ k is the PQ of tubes that span k frames, VPQ the mean over k;
+without +track every thing is another one in each frame. HOTA and IDF1 are those of the things' masks."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -107,7 +107,8 @@ def _json_files(source: Path) -> tuple[Path, Path]:
         return files[0]
     has = f"several: {', '.join(maps.name for _, maps in files)}" if files else "none"
     raise EvaluationError(
-        f"{source} must hold one JSON file with panoptic in its name, by itself or in a folder like annotations; it has {has}. Give the file itself."
+        f"{source} must hold one JSON file with panoptic in its name, by itself or in a folder like annotations; it has {has}. "
+        "Give the file itself."
     )
 
 

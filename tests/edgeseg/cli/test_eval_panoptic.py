@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import eval as evaluate
-from edgeseg.cli import eval_panoptic, main, turns
+from edgeseg.cli import eval_panoptic, main, panoptic_clips, turns
+from edgeseg.cli.panoptic_clips import SyntheticClip
 from edgeseg.errors import EvaluationError
 from edgeseg.families import panoptic
 from edgeseg.regions import things_of
 from edgeseg.sources.synthetic import LABELS as SCENE_LABELS
 from edgeseg.sources.synthetic import Scene, SceneConfig, classes_in
+from edgeseg.truth import PanopticTruth, TruthSegment
 from edgeseg.types import Label, Panoptic, Result, Segment, Step
 from tests.bundles import tiny_bundle
 
@@ -105,6 +107,38 @@ def test_synthetic_clips_are_scored(oracle, tmp_path, capsys):
     assert changing["steps"] == {"key": 9, "propagate": 9}
 
 
+@pytest.mark.parametrize("labels", [SCENE_LABELS, LABELS], ids=["things first", "stuff first"])
+def test_both_truths_of_a_scene_are_one(labels):
+    """Instances and map say the same of the same pixels, under the model's class numbers; slivers are ignored here and void there."""
+    clip = SyntheticClip(SceneConfig(seed=3, size_hw=(96, 128), frame_count=2), labels)
+
+    for _, truth in clip:
+        names = {labels[one.class_id].name for one in truth.panoptic.segments.values()}
+        assert names & {"sky", "water", "grass", "sand"}
+        for mask, class_id, ignored in zip(truth.things.masks, truth.things.classes, truth.things.ignored, strict=True):
+            (number,) = np.unique(truth.panoptic.ids[mask]).tolist()
+            assert labels[class_id].is_thing
+            assert number == 0 if ignored else truth.panoptic.segments[number].class_id == class_id
+
+
+def test_things_of_a_true_map():
+    """One instance for each thing, crowds ignored, with the ids of the map; stuff is left out."""
+    ids = np.array([[1, 2, 2], [0, 9, 9]], np.int32)
+    truth = PanopticTruth(ids, {1: TruthSegment(0), 2: TruthSegment(1), 9: TruthSegment(1, is_crowd=True)})
+
+    got = panoptic_clips.things_of(truth, (Label("road", 10, is_thing=False), Label("car", 20)))
+
+    assert (got.ids.tolist(), got.classes.tolist(), got.ignored.tolist()) == ([2, 9], [1, 1], [False, True])
+    assert [mask.tolist() for mask in got.masks] == [(ids == 2).tolist(), (ids == 9).tolist()]
+
+
+def test_default_runs_are_those_that_a_bundle_can_do():
+    """Masks of a panoptic map are not smoothed, and nothing is warped without the graph for it."""
+    names = [run.name for run in evaluate.default_runs(SimpleNamespace(can_warp=False, gives_panoptic=True))]
+
+    assert names == ["every", "fixed:5+propagate", "adaptive"]
+
+
 @pytest.fixture
 def data_set(tmp_path):
     """Writes a data set: ``data_set(ids by picture, maps by image id, video)``; category ids 10 and 20, stuff and thing."""
@@ -145,6 +179,9 @@ def test_videos_of_a_data_set_are_scored(oracle, data_set, tmp_path, capsys):
     assert {k: one["counts"]["car"]["matched"] for k, one in got["vpq"]["at"].items()} == {"0": 4, "5": 2, "10": 0, "15": 0}
     assert got["vpq"]["mean"] is None
     assert got["identity"]["hota"] == 1
+
+    assert main(["eval", "B", "--panoptic", str(folder), "--panoptic-layout", "vps", "--clips", "1", "--frames", "3"]) == 0
+    assert "1 video of 3 frames of" in capsys.readouterr().out
 
 
 def test_pictures_of_a_data_set_are_scored(oracle, data_set, capsys):
