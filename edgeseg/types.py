@@ -314,8 +314,21 @@ class Result:
             "instances": [] if self.instances is None else [self._instance_json(self.instances, i) for i in range(len(self.instances))],
         }
         if self.panoptic is not None:
-            record["panoptic"] = {"segments": [vars(segment) for segment in self.panoptic.segments]}
+            record["panoptic"] = {"segments": [self._segment_json(segment) for segment in self.panoptic.segments]}
         return record
+
+    def _segment_json(self, segment: Segment) -> dict[str, Any]:
+        label = self.labels[segment.class_id]
+        return {
+            "id": segment.id,
+            "class_id": segment.class_id,
+            "category_id": label.category_id,
+            "label": label.name,
+            "is_thing": segment.is_thing,
+            "score": segment.score,
+            "area": segment.area,
+            "track_id": segment.track_id,
+        }
 
     def _instance_json(self, found: Instances, i: int) -> dict[str, Any]:
         label = self.labels[found.classes[i]]

@@ -16,6 +16,8 @@ KEY = "key"
 """The graph that every bundle has: it needs nothing but the image."""
 WARP = "warp"
 """The light graph of a video model: it needs the image and what the key graph carries to it."""
+FUSE = "fuse"
+"""What runs on a key frame in place of the key graph where an earlier key frame's tensors are at hand. It carries on what it takes."""
 
 
 @dataclass(frozen=True)

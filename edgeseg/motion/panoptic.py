@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from edgeseg.masks import SoftMasks
 from edgeseg.motion.flows import places
 from edgeseg.motion.outline import Outlines
-from edgeseg.motion.propagate import LOST
+from edgeseg.motion.propagate import outlasting
 from edgeseg.motion.trail import Trail
 from edgeseg.opencv import opencv
 from edgeseg.regions import things_of
@@ -30,26 +31,34 @@ class _Layers:
     """int32 (H, W): the map without its things; the nearest of the rest has grown over their places."""
 
 
-def propagate_panoptic(panoptic: Panoptic, trail: Trail) -> Panoptic:
+def propagate_panoptic(panoptic: Panoptic, trail: Trail, score_threshold: float = 0.0) -> Panoptic:
     """The map of the anchor frame as it is in the newest frame.
 
-    Things are followed one by one as `propagate` does. All else is sampled along the dense flow, and grows from around to
-    where a thing has left; what comes in at the picture's edge is taken from the edge. A thing that is lost, and every
-    segment of which no pixel is left, is left out. An empty trail returns its input.
+    Things are followed one by one as `propagate` does, and their scores decay alike. All else is sampled along the dense flow, and
+    grows from around to where a thing has left; what comes in at the picture's edge is taken from the edge. A thing that is lost
+    or whose score is not above the threshold, and every segment of which no pixel is left, is left out. An empty trail returns
+    its input.
     """
     if len(trail) == 0:
         return panoptic
     if trail.lost:
         return Panoptic(np.zeros_like(panoptic.ids), ())
     layers = trail.once(panoptic, lambda: _layers(panoptic))
-    ids = _along(layers.ground, trail.backward)
+    ids, scores = _along(layers.ground, trail.backward), layers.things.scores
     if layers.ids:
         outlines = Outlines.of(trail.align(layers.things)).visible()
         masks = SoftMasks(tuple(outlines.mask(i) for i in range(len(layers.ids))), layers.things.image_hw)
-        for i in np.flatnonzero(outlines.explained >= LOST).tolist():
+        left = outlasting(outlines, trail)
+        scores = (scores * left).astype(np.float32)
+        for i in np.flatnonzero((left > 0) & (scores > score_threshold)).tolist():
             y, x, inside = masks.crop(i)
             ids[y : y + inside.shape[0], x : x + inside.shape[1]][inside] = layers.ids[i]
-    return Panoptic(ids, _segments(panoptic.segments, ids))
+    return Panoptic(ids, _segments(panoptic.segments, ids, dict(zip(layers.ids, scores.tolist(), strict=True))))
+
+
+def followed_things(panoptic: Panoptic, trail: Trail) -> Instances:
+    """The things of a map of the anchor as `propagate_panoptic` follows them: what `Trail.catch_up` takes to do a part of it."""
+    return trail.once(panoptic, lambda: _layers(panoptic)).things
 
 
 def _layers(panoptic: Panoptic) -> _Layers:
@@ -87,8 +96,9 @@ def _along(ids: I32Array, backward: F32Array) -> I32Array:
     return np.asarray(moved, np.int32)
 
 
-def _segments(segments: tuple[Segment, ...], ids: I32Array) -> tuple[Segment, ...]:
-    """The segments of which something is left in a map, with their new areas."""
+def _segments(segments: tuple[Segment, ...], ids: I32Array, scores: Mapping[int, float]) -> tuple[Segment, ...]:
+    """The segments of which something is left in a map, with their new areas and scores; things first, in descending score order."""
     numbers, areas = np.unique(ids, return_counts=True)
     area_of = dict(zip(numbers.tolist(), areas.tolist(), strict=True))
-    return tuple(replace(segment, area=area_of[segment.id]) for segment in segments if segment.id in area_of)
+    left = [replace(one, area=area_of[one.id], score=scores.get(one.id, one.score)) for one in segments if one.id in area_of]
+    return tuple(sorted(left, key=lambda one: (not one.is_thing, -one.score if one.is_thing else 0.0)))

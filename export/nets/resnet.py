@@ -38,9 +38,14 @@ class Bottleneck(nn.Module):
         """(B, C, H, W) -> (B, 4 * width, H / stride, W / stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.relu(self.bn2(self.middle(x)))
         out: Tensor = self.relu(self.bn3(self.conv3(x)) + shortcut)
         return out
+
+    def middle(self, x: Tensor) -> Tensor:
+        """The 3x3 convolution: (B, width, h, w) -> (B, width, H / stride, W / stride)."""
+        convolved: Tensor = self.conv2(x)
+        return convolved
 
 
 def _is_deformable(block: int, blocks: int, dcn_blocks: int, interval: int) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from edgeseg.backends import choose
 from edgeseg.cli import main
+from edgeseg.families import panoptic
 from edgeseg.opencv import opencv
 from edgeseg.sources import open_source
 from edgeseg.sources.picture import read_picture
@@ -45,7 +46,8 @@ def test_video_and_lines_hold_every_frame(bundle, tmp_path, capsys, backend):
 @pytest.mark.parametrize("family", OUTPUTS)
 @pytest.mark.parametrize("options", [[], ["--schedule", "fixed:2", "--track", "--smooth"], ["--schedule", "fixed:2", "--overlap"]])
 def test_every_family_reaches_every_output(tmp_path, family, options):
-    """Lines, video and pictures, with and without what video adds; pictures are painted on."""
+    """Lines, video and pictures, with and without what video adds; pictures are painted on. Maps cannot be smoothed."""
+    options = [option for option in options if option != "--smooth" or family != panoptic.NAME]
     bundle, video, lines, folder = tiny_bundle(tmp_path / "b", family=family), tmp_path / "o.mp4", tmp_path / "o.jsonl", tmp_path / "o"
     command = ["run", str(bundle), CLIP, "--backend", "onnxruntime", "--threads", "1", *options]
 
@@ -269,3 +271,12 @@ def test_reader_of_the_lines_may_leave(bundle, checkout):
     assert "Traceback" not in error
     assert "BrokenPipe" not in error
     assert "2000 frames" not in error
+
+
+@pytest.mark.parametrize(("fuse", "code", "message"), [(False, 2, "has nothing that --faithful would restore"), (True, 0, "2 frames in ")])
+def test_faithful_is_for_models_that_have_something_to_restore(tmp_path, capsys, fuse, code, message):
+    """Others are refused with exit code 2."""
+    bundle = tiny_bundle(tmp_path / "b", fuse=fuse)
+
+    assert main(["run", str(bundle), CLIP, "--faithful", "--max-frames", "2", "--backend", "onnxruntime", "--threads", "1"]) == code
+    assert message in capsys.readouterr().err
