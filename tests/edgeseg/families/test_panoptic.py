@@ -176,6 +176,28 @@ def test_a_picture_smaller_than_a_stride_has_its_map() -> None:
         assert decoded.panoptic.ids.tolist() == np.ones(hw, int).tolist()
 
 
+def test_more_things_than_a_byte_can_count_have_a_segment_each() -> None:
+    """300 of them, side by side, over stuff."""
+    corner = np.stack(np.meshgrid(np.arange(20) * 8, np.arange(15) * 8), axis=-1).reshape(-1, 2)
+    outputs = {
+        BOXES: np.concatenate([corner, corner + 5], axis=1).astype(np.float32),
+        SCORES: np.linspace(1, 0.6, 300, dtype=np.float32),
+        CLASSES: np.full(300, 2),
+        MASK_LOGITS: np.full((300, 28, 28), 30, np.float32),
+        SEMANTIC: np.repeat(np.array([4, -4, 3, -4], np.float32), 30 * 40).reshape(4, 30, 40),
+    }
+    labels = _labels(2, 2)
+
+    decoded = PanopticFamily().configured(_bundle(labels)).decode(outputs, Fit.stretch((120, 160), (120, 160)), 0.3)
+
+    # As long as the semantics see stuff everywhere, it takes them all.
+    assert [segment.id for segment in decoded.panoptic.segments] == [1]
+    outputs[SEMANTIC][2] = 5
+    decoded = PanopticFamily().configured(_bundle(labels)).decode(outputs, Fit.stretch((120, 160), (120, 160)), 0.3)
+    assert [segment.area for segment in decoded.panoptic.segments] == [36] * 300 + [120 * 160 - 300 * 36]
+    assert len(decoded.instances) == len(decoded.candidates.rows) == 300
+
+
 def test_a_box_that_is_no_number_is_no_candidate() -> None:
     """The others are as they were."""
     outputs = _simple()
