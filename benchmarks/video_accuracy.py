@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 import edgeseg
-from edgeseg.cli.eval import FIRST_SEED, clips_text, require_synthetic, scores_text
+from edgeseg.cli.eval import FIRST_SEED, scores_text
 from edgeseg.cli.progress import progress
-from edgeseg.cli.scoring import AP_SCORE, RunScore, compare, parse_run
+from edgeseg.cli.scoring import AP_SCORE, RunScore, clips_text, compare, require_synthetic
+from edgeseg.cli.turns import parse_run
 from edgeseg.sources.synthetic import SceneConfig
 
 from .conditions import conditions

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 
+from edgeseg.draw_panoptic import annotate_panoptic
+from edgeseg.draw_style import DARK, LIGHT, PALETTE, Colour, Lettering
 from edgeseg.opencv import opencv
 from edgeseg.types import Instances, Result, SizeHW, U8Array
 
-Colour: TypeAlias = tuple[int, int, int]
-
 _ALPHA = 0.45
-_PALETTE: tuple[Colour, ...] = (
-    (60, 76, 231), (219, 152, 52), (113, 204, 46), (18, 156, 243), (182, 89, 155), (188, 188, 26), (99, 30, 233), (57, 220, 205),
-    (181, 81, 63), (34, 87, 255), (80, 175, 76), (212, 188, 0), (176, 39, 156), (7, 193, 255), (130, 142, 15), (154, 130, 239),
-    (244, 169, 3), (74, 195, 139), (43, 57, 192), (185, 128, 41), (96, 174, 39), (84, 130, 210), (203, 120, 200), (160, 160, 80),
-)  # fmt: skip
-"""BGR, far apart in hue from one to the next."""
-_DARK: Colour = (24, 24, 24)
-_LIGHT: Colour = (255, 255, 255)
-_BRIGHT = 150
-"""Text on backgrounds brighter than this grey level is dark."""
 
 
 def annotate(pixels: U8Array, result: Result) -> U8Array:
     """A copy of a picture with what was found in it: uint8 (H, W, 3) BGR, same size.
 
-    Colours go by track id where there is one, else by class.
+    Colours go by track id where there is one, else by class. A panoptic map is painted instead of instances: these are its things.
     """
+    if result.panoptic is not None:
+        return annotate_panoptic(pixels, result.panoptic, result.labels)
     image = pixels.copy()
     found = result.instances
     if found is None:
@@ -47,7 +38,7 @@ def annotate(pixels: U8Array, result: Result) -> U8Array:
 
 def _colour(found: Instances, i: int) -> Colour:
     key = found.track_ids[i] if found.track_ids[i] >= 0 else found.classes[i]
-    return _PALETTE[int(key) % len(_PALETTE)]
+    return PALETTE[int(key) % len(PALETTE)]
 
 
 def _line_width(image_hw: SizeHW) -> int:
@@ -84,26 +75,18 @@ def _paint_box(image: U8Array, found: Instances, i: int, colour: Colour) -> None
 
 def _paint_label(image: U8Array, found: Instances, i: int, name: str, colour: Colour) -> None:
     """Name and score above the box, or inside it where there is no room; left out where it does not fit the picture."""
-    cv2 = opencv()
     height, width = found.image_hw
-    scale = float(np.clip(min(height, width) / 1200, 0.4, 1.6))
-    thickness = max(1, round(scale * 1.5))
+    lettering = Lettering.of(found.image_hw)
     identity = f"{name} #{found.track_ids[i]}" if found.track_ids[i] >= 0 else name
     for text in (f"{identity} {found.scores[i]:.2f}", identity):
-        (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-        pad = max(2, round(4 * scale))
-        box_width, box_height = text_width + 2 * pad, text_height + below + 2 * pad
+        box_width, box_height = lettering.box_of(text)
         if box_width <= width and box_height <= height // 5:
             break
     else:
         return
     x1, y1, _, _ = _corners(found, i)
-    left = min(x1, width - box_width)
     top = y1 - box_height if y1 >= box_height else min(y1, height - box_height)
-    cv2.rectangle(image, (left, top), (left + box_width - 1, top + box_height - 1), colour, cv2.FILLED)
-    blue, green, red = colour
-    text_colour = _DARK if 0.114 * blue + 0.587 * green + 0.299 * red > _BRIGHT else _LIGHT
-    cv2.putText(image, text, (left + pad, top + pad + text_height), cv2.FONT_HERSHEY_SIMPLEX, scale, text_colour, thickness, cv2.LINE_AA)
+    lettering.fill(image, text, (min(x1, width - box_width), top), colour)
 
 
 def captioned(image: U8Array, text: str, colour: Colour) -> U8Array:
@@ -111,12 +94,12 @@ def captioned(image: U8Array, text: str, colour: Colour) -> U8Array:
     cv2 = opencv()
     height, width = image.shape[:2]
     band = max(16, height // 12)
-    panel: U8Array = cv2.copyMakeBorder(image, band, 0, 0, 0, cv2.BORDER_CONSTANT, value=_DARK)
+    panel: U8Array = cv2.copyMakeBorder(image, band, 0, 0, 0, cv2.BORDER_CONSTANT, value=DARK)
     cv2.rectangle(panel, (0, 0), (band - 1, band - 1), colour, cv2.FILLED)
     scale = band / 45
     (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     scale *= min(1.0, (width - 2 * band) / max(text_width, 1))
-    cv2.putText(panel, text, (band + band // 2, (band + text_height) // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, _LIGHT, 1, cv2.LINE_AA)
+    cv2.putText(panel, text, (band + band // 2, (band + text_height) // 2), cv2.FONT_HERSHEY_SIMPLEX, scale, LIGHT, 1, cv2.LINE_AA)
     return panel
 
 

@@ -207,11 +207,10 @@ class Model:
             raise SourceError(f"frame {frame.index}{name} cannot be segmented: {error}") from error
 
     def _check_classes(self, decoded: Decoded) -> None:
-        classes = [] if decoded.instances is None else decoded.instances.classes.tolist()
-        if decoded.candidates is not None:
-            # All that were found: what the head drops is as wrong.
-            classes += decoded.candidates.classes.tolist()
-        if any(not 0 <= class_id < len(self.bundle.labels) for class_id in classes):
+        found = decoded.instances
+        if found is None or not len(found):
+            return
+        if found.classes.min() < 0 or found.classes.max() >= len(self.bundle.labels):
             raise BundleError(
                 f"{self.bundle.path} names {len(self.bundle.labels)} labels but its graph gave another class. Export the model again."
             )

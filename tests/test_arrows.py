@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = {"errors", "types", "geometry", "antialias", "opencv"}
+BOTTOM = {"errors", "types", "truth", "geometry", "antialias", "opencv"}
 SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}
@@ -29,8 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "motion": BOTTOM | {"masks", "regions"},
     "track": BOTTOM | {"masks", "motion"},
     # Drawing is shared by the sinks that show pictures.
-    "draw": BOTTOM,
-    "sinks": BOTTOM | {"draw"},
+    "segmap": BOTTOM,
+    "draw_style": BOTTOM,
+    "draw_panoptic": BOTTOM | {"segmap", "draw_style"},
+    "draw": BOTTOM | {"draw_panoptic", "draw_style"},
+    "sinks": BOTTOM | {"draw", "segmap"},
     "device": BOTTOM,
     "backends": SHARED | {"device"},
     "families": SHARED,

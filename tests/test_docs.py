@@ -60,6 +60,7 @@ NOT_RUN = {
     "python -m benchmarks.video_accuracy --out benchmarks/results/video_accuracy.json": "the second half an hour",
     "python -m benchmarks.plot_video benchmarks/results/video_accuracy.json docs/video_accuracy.png": "the second half an hour",
 }
+TESTS = "python -m pytest -n 2"
 INSTALLS = re.compile(r"python3 -m venv |(\S+/)?pip (un)?install ")
 
 
@@ -73,7 +74,7 @@ def commands(document: str) -> list[str]:
 def runnable(document: str) -> list[str]:
     """The commands that tests run: not those that install, not the tests themselves, not those of NOT_RUN."""
     found = [command.removeprefix(".venv/bin/") for command in commands(document) if not INSTALLS.match(command)]
-    return [command for command in found if command not in NOT_RUN and command != "python -m pytest"]
+    return [command for command in found if command not in NOT_RUN and command != TESTS]
 
 
 def json_example(document: str) -> Any:
@@ -126,7 +127,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     """.ci/run and the README's test command are the same commands, one by one."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     ours = [line for line in script if line and not line.startswith(("#", "set ", "cd "))]
-    line = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.endswith("-m pytest"))
+    line = next(line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.endswith(TESTS))
 
     assert line == "$ " + " && ".join(ours)
 

@@ -1,4 +1,4 @@
-"""``edgeseg demo``: the shipped bundle on a synthetic clip, under several schedules side by side."""
+"""``edgeseg demo``: a shipped bundle on a synthetic clip, under several schedules side by side."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import argparse
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.backends import WAIT
+from edgeseg.cli.demo_panoptic import PANOPTIC_SCORES, Judge, PanopticJudge, panoptic_contenders
 from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import peak_memory_mib, table
 from edgeseg.cli.run import backend_text
-from edgeseg.data import demo_bundle
+from edgeseg.data import demo_bundle, panoptic_demo_bundle
 from edgeseg.draw import annotate, captioned, tiled
 from edgeseg.errors import MissingDependencyError
 from edgeseg.evaluation import MaskApMeter
@@ -22,7 +25,7 @@ from edgeseg.model import DEFAULT_SCORE, Model, load
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sinks import open_output
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig, SyntheticSource
-from edgeseg.types import Frame, Instances, Result, Step, U8Array
+from edgeseg.types import Frame, Label, Result, Step, U8Array
 
 SEED = HELD_OUT_FIRST_SEED + 1
 COLUMNS = 2
@@ -31,6 +34,7 @@ _AP_SCORE = 0.05
 _EXAMPLES = """examples:
   edgeseg demo
   edgeseg demo --out out.mp4 --frames 30 --backend onnxruntime
+  edgeseg demo --panoptic
 """
 
 
@@ -38,14 +42,15 @@ def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's parser."""
     parser = subparsers.add_parser(
         "demo",
-        help="run the shipped model on a synthetic clip",
-        description="Run the model that ships with edgeseg on a synthetic clip: key frames only, warped, propagated and adaptive, side by "
+        help="run a shipped model on a synthetic clip",
+        description="Run a model that ships with edgeseg on a synthetic clip: key frames only, warped, propagated and adaptive, side by "
         "side in one video with what each frame cost and ids for all that is seen. Scores all of them against the truth.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", default="edgeseg_demo.mp4", metavar="FILE", help="annotated video (default: %(default)s)")
     parser.add_argument("--frames", type=whole_number(1), default=120, metavar="N", help="length of the clip (default: %(default)s)")
+    parser.add_argument("--panoptic", action="store_true", help="the panoptic model, which gives every pixel to a thing or to the ground")
     add_model_options(parser)
     parser.set_defaults(main=main)
 
@@ -53,13 +58,17 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
     source = SyntheticSource(SceneConfig(seed=SEED, frame_count=args.frames))
+    kind, bundle = (PANOPTIC, panoptic_demo_bundle()) if args.panoptic else (INSTANCES, demo_bundle())
     begin_s = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(source)
         sink = stack.enter_context(open_output(args.out, fps=source.fps, frame_count=source.frame_count))
-        model = stack.enter_context(load(demo_bundle(), score_threshold=_AP_SCORE, build=WAIT, **model_options(args)))
+        model = stack.enter_context(load(bundle, score_threshold=kind.score, build=WAIT, **model_options(args)))
         print(backend_text(model))
-        runs = [Run(name, stack.enter_context(Pipeline(model, settings))) for name, settings in contenders(model).items()]
+        runs = [
+            Run(name, stack.enter_context(Pipeline(model, settings)), kind.judge(source.scene, model.bundle.labels))
+            for name, settings in kind.contenders(model).items()
+        ]
         bar = stack.enter_context(progress("segmenting", args.frames))
         for frame in source:
             picture = tiled([run.step(frame) for run in runs], COLUMNS)
@@ -67,8 +76,9 @@ def main(args: argparse.Namespace) -> int:
             bar.advance()
     taken_s, memory = time.monotonic() - begin_s, peak_memory_mib()
     print(f"found in {args.frames} frames: {runs[0].found_text()}")
-    print(table([HEADER, *(run.row(source.scene) for run in runs)], right=(1, 2, 3, 4, 5)))
-    if lacking := _lacking(source.scene):
+    header = (*HEADER, *kind.scores, "ids")
+    print(table([header, *(run.row() for run in runs)], right=range(1, len(header))))
+    if lacking := runs[0].judge.lacking:
         print(lacking)
     print(f"{taken_s:.1f} s in all, drawing and encoding included" + (f"; peak memory {memory:.0f} MiB" if memory else ""))
     print(f"wrote {args.out}")
@@ -86,15 +96,18 @@ def contenders(model: Model) -> dict[str, StreamSettings]:
     }
 
 
-HEADER = ("schedule", "ms a frame", "key frames", "mask AP", "AP50", "ids")
+HEADER = ("schedule", "ms a frame", "key frames")
 
 
 class Run:
     """One contender: its stream, what it found and what that cost."""
 
-    def __init__(self, name: str, pipeline: Pipeline) -> None:
+    def __init__(self, name: str, pipeline: Pipeline, judge: Judge) -> None:
+        self.judge = judge
         self._name, self._pipeline = name, pipeline
-        self._results: list[Result] = []
+        self._keys = 0
+        self._found: Counter[str] = Counter()
+        self._ids: set[int] = set()
         self._costs_s: list[float] = []
 
     def step(self, frame: Frame) -> U8Array:
@@ -102,22 +115,27 @@ class Run:
         start_s = time.perf_counter()
         result = self._pipeline.step(frame)
         self._costs_s.append(time.perf_counter() - start_s)
-        self._results.append(result)
+        self.judge.add(result)
+        shown = _confident(result)
+        self._count(shown)
         now_ms, mean_ms = self._costs_s[-1] * 1e3, self._mean_s() * 1e3
         text = f"{self._name}: {result.step.value} {now_ms:.1f} ms, mean {mean_ms:.1f} ms"
-        return captioned(annotate(frame.pixels, _confident(result)), text, STEP_COLOURS[result.step])
+        return captioned(annotate(frame.pixels, shown), text, STEP_COLOURS[result.step])
+
+    def _count(self, shown: Result) -> None:
+        self._keys += shown.step is Step.KEY
+        found = shown.instances
+        if found is not None:
+            self._found.update(shown.labels[k].name for k in found.classes)
+            self._ids.update(found.track_ids[found.track_ids >= 0].tolist())
 
     def found_text(self) -> str:
         """How many of which class were found in all frames."""
-        shown = [(result, _confident(result).instances) for result in self._results]
-        counts = Counter(result.labels[k].name for result, found in shown if found is not None for k in found.classes)
-        return ", ".join(f"{count} x {name}" for name, count in counts.most_common()) or "nothing"
+        return ", ".join(f"{count} x {name}" for name, count in self._found.most_common()) or "nothing"
 
-    def row(self, scene: Scene) -> tuple[str, ...]:
-        """A line for `HEADER`. The AP is computed here, after the run, so that it costs the measured speed nothing."""
-        keys = sum(result.step is Step.KEY for result in self._results)
-        ids = {i for result in self._results for i in _ids(_confident(result).instances)}
-        return (self._name, f"{self._mean_s() * 1e3:.1f}", str(keys), *_ap_text(self._results, scene), str(len(ids)))
+    def row(self) -> tuple[str, ...]:
+        """A line for `HEADER`, scores and ids."""
+        return (self._name, f"{self._mean_s() * 1e3:.1f}", str(self._keys), *self.judge.scores(), str(len(self._ids)))
 
     def _mean_s(self) -> float:
         """Mean cost of a frame; the first, in which backends finish their preparation, only counts while it is alone."""
@@ -135,25 +153,43 @@ def _confident(result: Result) -> Result:
     return result if found is None else dataclasses.replace(result, instances=found.select(found.scores > DEFAULT_SCORE))
 
 
-def _lacking(scene: Scene) -> str:
-    """Why there is no average precision; empty if there is."""
-    try:
-        MaskApMeter(scene.labels)
-    except MissingDependencyError as error:
-        return f"mask AP not computed: {error}"
-    return ""
+class ApJudge:
+    """Mask AP and AP50 of the whole clip."""
+
+    def __init__(self, scene: Scene, _labels: Sequence[Label]) -> None:
+        self._scene = scene
+        self._results: list[Result] = []
+        self.lacking = ""
+        try:
+            MaskApMeter(scene.labels)
+        except MissingDependencyError as error:
+            self.lacking = f"mask AP not computed: {error}"
+
+    def add(self, result: Result) -> None:
+        # The AP is computed after the run, so that it costs the measured speed nothing.
+        self._results.append(result)
+
+    def scores(self) -> tuple[str, ...]:
+        if self.lacking:
+            return "-", "-"
+        meter = MaskApMeter(self._scene.labels)
+        for result in self._results:
+            meter.add(result, self._scene.truth(result.frame_index).ground_truth())
+        score = meter.compute()
+        return f"{score.ap:.3f}", f"{score.ap50:.3f}"
 
 
-def _ids(found: Instances | None) -> list[int]:
-    return [] if found is None else [int(i) for i in found.track_ids if i >= 0]
+@dataclass(frozen=True)
+class Kind:
+    """What there is to show."""
+
+    score: float
+    """Instances must score above it."""
+    contenders: Callable[[Model], dict[str, StreamSettings]]
+    judge: Callable[[Scene, Sequence[Label]], Judge]
+    scores: tuple[str, ...]
+    """Names of what the judge gives."""
 
 
-def _ap_text(results: list[Result], scene: Scene) -> tuple[str, str]:
-    """Mask AP and AP50 of the whole clip; dashes where they cannot be computed."""
-    if _lacking(scene):
-        return "-", "-"
-    meter = MaskApMeter(scene.labels)
-    for result in results:
-        meter.add(result, scene.truth(result.frame_index).ground_truth())
-    score = meter.compute()
-    return f"{score.ap:.3f}", f"{score.ap50:.3f}"
+INSTANCES = Kind(_AP_SCORE, contenders, ApJudge, ("mask AP", "AP50"))
+PANOPTIC = Kind(DEFAULT_SCORE, panoptic_contenders, PanopticJudge, PANOPTIC_SCORES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,11 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A score; a dash where there was nothing to measure."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def summary_text(summary: Summary) -> str:

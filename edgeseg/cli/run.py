@@ -16,8 +16,9 @@ from edgeseg.errors import UsageError
 from edgeseg.model import DEFAULT_SCORE, Model, load
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
-from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_output
+from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
 from edgeseg.sinks.jsonl import STDOUT
+from edgeseg.sinks.panoptic import LISTING
 from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
@@ -30,6 +31,7 @@ examples:
   edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
   edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
   edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
+  edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
 _SCHEDULE_FORMS = ("every", "fixed:5", "adaptive", "deadline:33ms")
@@ -49,6 +51,11 @@ def add_parser(subparsers: Any) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
     group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
+    group.add_argument(
+        "--panoptic-dir",
+        metavar="DIR",
+        help="folder for panoptic maps in COCO's format: a PNG for each frame and panoptic.json; the bundle must be panoptic",
+    )
     group.add_argument("--show", action="store_true", help="show the frames in a window; q or Esc stops")
     group.add_argument(
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
@@ -106,7 +113,7 @@ def main(args: argparse.Namespace) -> int:
         with progress("segmenting", _total(source.info, args.max_frames)) as bar:
             summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
     print(summary_text(summary), file=sys.stderr)
-    for written in (args.out, args.jsonl):
+    for written in (args.out, args.jsonl, args.panoptic_dir):
         if written not in (None, STDOUT):
             print(f"wrote {written}", file=sys.stderr)
     return 0
@@ -125,8 +132,11 @@ def _sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
     sinks: list[Sink] = []
     if args.out is not None:
         sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count))
+    maps = None if args.panoptic_dir is None else open_maps(args.panoptic_dir, fps=info.fps, frame_count=info.frame_count)
+    if maps is not None:
+        sinks.append(maps)
     if args.jsonl is not None:
-        sinks.append(JsonlSink(args.jsonl))
+        sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
     if args.show:
         sinks.append(WindowSink(f"edgeseg: {info.name}"))
     return sinks
@@ -144,7 +154,9 @@ def _refuse_overwriting(args: argparse.Namespace) -> None:
     if source.is_file():
         # Annotated pictures in a folder keep the names of their originals.
         taken.add(source.resolve().parent)
-    for option, text in (("--out", args.out), ("--jsonl", args.jsonl)):
+    listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
+    maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
         if text in (None, STDOUT):
             continue
         if Path(text).resolve() in taken:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgeseg.errors import SinkError
 from edgeseg.sinks.base import Sink
-from edgeseg.sinks.target import check_file, write_error
+from edgeseg.sinks.target import check_file, write_all, write_error
 from edgeseg.types import Frame, Result
 
 STDOUT = "-"
@@ -22,9 +23,14 @@ class JsonlSink(Sink):
     """A file that holds a whole line for every frame so far, at any time; ``-`` is the standard output.
 
     The file is opened at the first frame: a run that fails before it leaves an older file alone.
+
+    Args:
+        target: where to write.
+        map_name: what the file of a frame's panoptic map is called, where there are such files.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, map_name: Callable[[Frame], str] | None = None) -> None:
+        self._map_name = map_name
         self._path = Path(target)
         self._to_stdout = target == STDOUT
         self._stream: BinaryIO | None = None
@@ -33,8 +39,11 @@ class JsonlSink(Sink):
             check_file(self._path)
 
     def write(self, frame: Frame, result: Result) -> None:
+        record = result.to_json()
+        if self._map_name is not None and "panoptic" in record:
+            record["panoptic"] = {"file": self._map_name(frame), **record["panoptic"]}
         try:
-            text = json.dumps(_shorten(result.to_json()), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+            text = json.dumps(_shorten(record), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
         except ValueError as error:
             raise SinkError(
                 f"frame {frame.index} gave numbers that are not finite, which JSON cannot hold. Export the model again."
@@ -57,9 +66,7 @@ class JsonlSink(Sink):
     def _write_line(self, line: bytes) -> None:
         if self._stream is None:
             self._stream = sys.stdout.buffer if self._to_stdout else self._path.open("wb", buffering=0)
-        rest = memoryview(line)
-        while rest:
-            rest = rest[self._stream.write(rest) :]
+        write_all(self._stream, line)
         self._stream.flush()
 
     def _drop_half_line(self) -> None:

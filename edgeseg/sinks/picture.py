@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from edgeseg.draw import annotate
 from edgeseg.errors import SinkError, UsageError
 from edgeseg.opencv import opencv
 from edgeseg.sinks.base import Sink
-from edgeseg.sinks.target import check_file, check_folder, write_error
+from edgeseg.sinks.target import check_file, check_folder, make_folder, write_error
 from edgeseg.types import Frame, Result, U8Array
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -42,17 +43,20 @@ class FolderSink(Sink):
         self._keep_names = keep_names
 
     def write(self, frame: Frame, result: Result) -> None:
-        try:
-            self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise write_error(self._folder, error) from error
-        write_picture(self._folder / self._name(frame), annotate(frame.pixels, result))
+        make_folder(self._folder)
+        name = name_of(frame, PICTURE_SUFFIXES) if self._keep_names else number_of(frame)
+        write_picture(self._folder / name, annotate(frame.pixels, result))
 
-    def _name(self, frame: Frame) -> str:
-        if not self._keep_names:
-            return f"{frame.index:06d}.png"
-        # A format that cannot be written gets a second ending, so that a.pgm and a.png stay two files.
-        return frame.stream if Path(frame.stream).suffix.lower() in PICTURE_SUFFIXES else f"{frame.stream}.png"
+
+def name_of(frame: Frame, suffixes: Collection[str]) -> str:
+    """A file for what was found in a picture of a folder: the picture's name; with another ending than these, and .png behind it."""
+    # A second ending, so that a.pgm and a.png stay two files.
+    return frame.stream if Path(frame.stream).suffix.lower() in suffixes else f"{frame.stream}.png"
+
+
+def number_of(frame: Frame) -> str:
+    """A file for what was found in a frame of a video."""
+    return f"{frame.index:06d}.png"
 
 
 def write_picture(path: Path, pixels: U8Array) -> None:

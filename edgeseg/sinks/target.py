@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from edgeseg.errors import SinkError
 
@@ -39,6 +40,25 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise SinkError(f"no file can be created in {folder}: {error.strerror or error}. Choose another place for the output.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder whose parent exists; one that is there is fine.
+
+    Raises:
+        SinkError: it cannot be made.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all of it to an unbuffered stream, which may take less at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 def write_error(path: Path, error: OSError) -> SinkError:

@@ -51,6 +51,11 @@ def open_model(tmp_path: Path, graphs: Graphs) -> Callable[..., Model]:
     return open_it
 
 
+def _settings(graphs: Graphs, schedule: str, **settings: Any) -> StreamSettings:
+    """Settings for a family: maps cannot be smoothed."""
+    return StreamSettings(schedule, **settings | {"smooth": settings.get("smooth", False) and graphs.family != panoptic.NAME})
+
+
 def _frames(count: int, hw: tuple[int, int] = HW, start: int = 0) -> list[Frame]:
     """A textured picture whose first pixel tells the frame's number; captured at 100 s."""
     pixels = np.random.default_rng(0).integers(0, 256, (*hw, 3), np.uint8)
@@ -60,11 +65,6 @@ def _frames(count: int, hw: tuple[int, int] = HW, start: int = 0) -> list[Frame]
         pixels[:2, :2] = index
         pictures.append(Frame(pixels, index, captured_s=100.0, time_s=index / 30))
     return pictures
-
-
-def _possible(graphs: Graphs, **settings: Any) -> StreamSettings:
-    """The settings without what the family's results cannot have: masks that are regions of a map are not smoothed."""
-    return StreamSettings(**{**settings, "smooth": settings.get("smooth", False) and graphs.family != panoptic.NAME})
 
 
 def _cloudy(seed: int, side: int) -> np.ndarray:
@@ -160,7 +160,7 @@ def test_a_dropped_frame_is_an_empty_result(open_model: Callable[..., Model], gr
 def test_another_picture_size_starts_anew(open_model: Callable[..., Model], graphs: Graphs) -> None:
     """With a key frame, whatever the schedule says."""
     frames = [*_frames(3), *_frames(3, (60, 90), 3)]
-    with Pipeline(open_model(), _possible(graphs, schedule="fixed:9", track=True, smooth=True)) as pipeline:
+    with Pipeline(open_model(), _settings(graphs, "fixed:9", track=True, smooth=True)) as pipeline:
         results = [pipeline.step(frame) for frame in frames]
 
     assert [result.step for result in results] == ([Step.KEY] + [Step.WARP] * 2) * 2
@@ -190,7 +190,7 @@ def test_what_was_found_moves_with_the_picture(open_model: Callable[..., Model],
         frame.pixels[:2, :2] = frame.index
         frame.pixels[40:72, 40 + 2 * frame.index : 72 + 2 * frame.index] = square
     results = []
-    with Pipeline(open_model(warp=False), _possible(graphs, schedule="fixed:5", **settings)) as pipeline:
+    with Pipeline(open_model(warp=False), _settings(graphs, "fixed:5", **settings)) as pipeline:
         for frame in frames:
             results.append(pipeline.step(frame))
             pipeline.settle()
@@ -288,7 +288,7 @@ def test_a_key_frame_that_was_long_in_flight_comes_forward_little_by_little(
 def test_an_overlapped_key_frame_that_found_nothing_takes_over(open_model: Callable[..., Model], graphs: Graphs) -> None:
     """There is nothing to bring forward."""
     frames = _frames(8)
-    with Pipeline(open_model(score_threshold=1.0), _possible(graphs, overlap=True, track=True, smooth=True)) as pipeline:
+    with Pipeline(open_model(score_threshold=1.0), _settings(graphs, "every", overlap=True, track=True, smooth=True)) as pipeline:
         _steps(pipeline, frames[:1])
         graphs.gate.clear()
         _steps(pipeline, frames[1:5])
@@ -373,7 +373,7 @@ def test_black_and_repeated_frames_are_no_exception(
     """Every frame gets a result, in order; ids are never shared within a frame."""
     black, other = np.zeros((*HW, 3), np.uint8), _frames(1)[0].pixels
     frames = [Frame(pixels, index) for index, pixels in enumerate([black] * 4 + [other] * 4 + [black] * 2)]
-    with Pipeline(open_model(warp=False), _possible(graphs, schedule=schedule, **settings)) as pipeline:
+    with Pipeline(open_model(warp=False), _settings(graphs, schedule, **settings)) as pipeline:
         results = [pipeline.step(frame) for frame in frames]
 
     assert [result.frame_index for result in results] == list(range(10))

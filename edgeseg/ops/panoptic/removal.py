@@ -15,7 +15,7 @@ OVERLAP_MAX = 0.3
 
 
 class Window(NamedTuple):
-    """Whole pixels, half open; empty where an end is not above its start."""
+    """Whole pixels, half open. What is empty is `NOWHERE`, but for windows made by hand."""
 
     y1: int
     y2: int
@@ -24,13 +24,18 @@ class Window(NamedTuple):
 
     def within(self, other: Window) -> Window:
         """What both share."""
-        return Window(max(self.y1, other.y1), min(self.y2, other.y2), max(self.x1, other.x1), min(self.x2, other.x2))
+        shared = Window(max(self.y1, other.y1), min(self.y2, other.y2), max(self.x1, other.x1), min(self.x2, other.x2))
+        return shared or NOWHERE
 
     def around(self, other: Window) -> Window:
         """The smallest with both; an empty one adds nothing."""
         if not self or not other:
             return self or other
         return Window(min(self.y1, other.y1), max(self.y2, other.y2), min(self.x1, other.x1), max(self.x2, other.x2))
+
+    def from_row(self, row: int) -> Window:
+        """The same counted from another row; what is empty stays so."""
+        return Window(self.y1 - row, self.y2 - row, self.x1, self.x2) if self else NOWHERE
 
     def __bool__(self) -> bool:
         return self.y1 < self.y2 and self.x1 < self.x2
@@ -41,6 +46,8 @@ class Window(NamedTuple):
 
     def slices(self, origin: Window) -> tuple[slice, slice]:
         """Its place in an array that begins where ``origin`` does."""
+        if not self:
+            return slice(0, 0), slice(0, 0)
         return slice(self.y1 - origin.y1, self.y2 - origin.y1), slice(self.x1 - origin.x1, self.x2 - origin.x1)
 
 
@@ -95,14 +102,13 @@ def _slot(detections: Detections, i: int, image_hw: SizeHW) -> Slot:
         cv2 = opencv()
         resized = cv2.resize(np.ascontiguousarray(detections.mask_logits[i]), (x2 - x1 + 1, y2 - y1 + 1), interpolation=cv2.INTER_LINEAR)
         logits = resized[window.slices(Window(y1, y1, x1, x1))]
-    return Slot(i, class_id, _box_window(box, class_id, image_hw), window or NOWHERE, logits)
+    return Slot(i, class_id, _box_window(box, class_id, image_hw), window, logits)
 
 
 def _box_window(box: F32Array, class_id: int, image_hw: SizeHW) -> Window:
     x1, y1 = (max(int(corner), 0) for corner in box[:2])
     x2, y2 = (int(np.round(corner) + 1) for corner in box[2:])
-    window = Window(y1, min(y2, image_hw[0]), x1, min(x2, image_hw[1]))
-    return window if window and class_id > 0 else NOWHERE
+    return Window(y1, y2, x1, x2).within(Window(0, image_hw[0], 0, image_hw[1])) if class_id > 0 else NOWHERE
 
 
 def _taken(window: Window, masks: list[tuple[Window, BoolArray]]) -> BoolArray:

@@ -7,7 +7,7 @@ import numpy as np
 from edgeseg.types import F32Array
 
 SCALE = 4
-_BETWEEN = ((np.arange(SCALE, dtype=np.float32) + np.float32(0.5)) / SCALE).astype(np.float32)
+STEPS = ((np.arange(SCALE, dtype=np.float32) + np.float32(0.5)) / SCALE).astype(np.float32)
 """Where the pixels between two cells' centres lie, as parts of the way."""
 
 
@@ -23,7 +23,7 @@ def larger(around: F32Array) -> F32Array:
     Every value lies between those of the four cells around it, also when rounded: the fractions are exact and at most 7/8.
     """
     rows, columns = around.shape
-    wide = around[:, :-1, None] + _BETWEEN * np.diff(around, axis=1)[:, :, None]
+    wide = around[:, :-1, None] + STEPS * np.diff(around, axis=1)[:, :, None]
     wide = wide.reshape(rows, -1)[:, SCALE // 2 : -SCALE // 2]
-    high: F32Array = wide[:-1, None] + _BETWEEN[:, None] * np.diff(wide, axis=0)[:, None]
+    high: F32Array = wide[:-1, None] + STEPS[:, None] * np.diff(wide, axis=0)[:, None]
     return high.reshape(-1, SCALE * (columns - 2))[SCALE // 2 : -SCALE // 2]

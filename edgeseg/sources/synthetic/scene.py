@@ -221,6 +221,16 @@ def _paint(pixels: U8Array, layer: Layer, sprite: Sprite) -> None:
 
 
 def are_of_scenes(labels: Sequence[Label]) -> bool:
-    """Whether a model's classes are those of the scenes, stuff included or not, so that their truth is true for it."""
+    """Whether a model's classes are those of the scenes, so that their truth is true for it.
+
+    Things alone, things and stuff, or stuff and things, as panoptic models order them.
+    """
     names = [label.name for label in labels]
-    return names in ([label.name for label in LABELS if label.is_thing], [label.name for label in LABELS])
+    things, stuff = ([label.name for label in LABELS if label.is_thing is wanted] for wanted in (True, False))
+    return names in (things, things + stuff, stuff + things)
+
+
+def classes_in(labels: Sequence[Label]) -> dict[int, int]:
+    """For each class of the scenes, as its place in `LABELS`, that a model has: its place in the model's labels."""
+    places = {label.name: place for place, label in enumerate(labels)}
+    return {number: places[label.name] for number, label in enumerate(LABELS) if label.name in places}

@@ -9,7 +9,11 @@ import numpy as np
 
 from edgeseg.opencv import opencv
 from edgeseg.sources.synthetic.flow import displacement
+from edgeseg.truth import PanopticTruth, TruthSegment
 from edgeseg.types import BoolArray, F32Array, F64Array, GroundTruth, I32Array, I64Array, SizeHW, U8Array
+
+FIRST_THING = 1 << 16
+"""Ids of instances in a panoptic map lie above it, those of stuff below."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,6 +97,20 @@ class SceneTruth:
             image_hw=self.image_hw,
             ids=self.ids.astype(np.int64),
         )
+
+    def panoptic(self, min_visible_fraction: float = 0.0) -> PanopticTruth:
+        """The map of stuff and instances for evaluation; classes are indices into the scene's labels.
+
+        Ids are constant over a clip: 1 + class for stuff, `FIRST_THING` + ``ids`` for instances. Instances of which less than the
+        fraction is seen are void.
+        """
+        hidden = self.visible_fraction < min_visible_fraction
+        ids = np.where(self.instance_ids > 0, FIRST_THING + self.instance_ids, 1 + self.stuff)
+        ids[np.isin(self.instance_ids, self.ids[hidden])] = 0
+        stuff = np.flatnonzero(np.bincount(self.stuff[self.instance_ids == 0])).tolist()
+        things = zip(self.ids[~hidden].tolist(), self.classes[~hidden].tolist(), strict=True)
+        segments = {1 + class_id: TruthSegment(class_id) for class_id in stuff}
+        return PanopticTruth(ids, segments | {FIRST_THING + number: TruthSegment(class_id) for number, class_id in things})
 
     @cached_property
     def forward_flow(self) -> F32Array:

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgeseg.cli import scoring
-from edgeseg.cli.scoring import WARM_UP_FRAMES, Run, compare, confident, parse_run
+from edgeseg.cli import turns
+from edgeseg.cli.scoring import compare, confident
+from edgeseg.cli.turns import WARM_UP_FRAMES, Run, parse_run
 from edgeseg.errors import UsageError
 from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.pipeline import StreamSettings
@@ -94,8 +95,8 @@ def bench(monkeypatch):
             key = self.settings.schedule == "every" or frame.index % 2 == 0
             return exact(seed, frame.index, Step.KEY if key else Step.PROPAGATE, track=self.settings.track)
 
-    monkeypatch.setattr(scoring, "Pipeline", Oracle)
-    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=clock, sleep=clock.sleep))
+    monkeypatch.setattr(turns, "Pipeline", Oracle)
+    monkeypatch.setattr(turns, "time", SimpleNamespace(perf_counter=clock, sleep=clock.sleep))
     return SimpleNamespace(log=log, clock=clock, model=SimpleNamespace(bundle=SimpleNamespace(labels=LABELS), clock=time.monotonic))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import edgeseg
-from edgeseg.cli.scoring import AP_SCORE, MIN_VISIBLE, parse_run
+from edgeseg.cli.scoring import AP_SCORE, MIN_VISIBLE
+from edgeseg.cli.turns import parse_run
 from edgeseg.evaluation import Identity, IdentityMeter, MaskAp, MaskApMeter, coded
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.sources.synthetic import Scene, SceneConfig, SceneTruth
+from edgeseg.sources.synthetic import LABELS, Scene, SceneConfig, SceneTruth, are_of_scenes, classes_in
 from edgeseg.sources.synthetic.truth import Layer
 from edgeseg.types import AnyArray, BoolArray, F64Array
 
@@ -248,3 +248,36 @@ def test_a_frame_before_the_first_is_refused() -> None:
     """Frames are numbered from 0."""
     with pytest.raises(IndexError, match="-1"):
         _scene().render(-1)
+
+
+def test_panoptic_truth_is_the_scene_pixel_by_pixel() -> None:
+    """Each pixel has the id and class of the instance or stuff seen there; slivers are void; ids last from frame to frame."""
+    scene, kinds = Scene(SceneConfig(seed=3)), {}
+    for index in (0, 1, 40):
+        exact = scene.truth(index)
+        got = exact.panoptic(0.15)
+        hidden = set(exact.ids[exact.visible_fraction < 0.15].tolist())
+        for y, x in np.argwhere(np.ones(exact.image_hw, bool))[::997].tolist():
+            instance, number = int(exact.instance_ids[y, x]), int(got.ids[y, x])
+            if instance in hidden:
+                assert number == 0
+            elif instance:
+                assert got.segments[number].class_id == exact.classes[exact.ids.tolist().index(instance)]
+            else:
+                assert got.segments[number].class_id == exact.stuff[y, x]
+        assert set(np.unique(got.ids).tolist()) - {0} == set(got.segments)
+        assert not any(kinds.setdefault(number, segment) != segment for number, segment in got.segments.items())
+        assert set(np.unique(exact.panoptic().ids).tolist()).isdisjoint({0})
+
+
+def test_classes_are_found_in_the_labels_of_a_panoptic_model() -> None:
+    """Stuff may come first there; a model of things alone lacks the stuff; other orders and other names are other classes."""
+    things, stuff = (tuple(label for label in LABELS if label.is_thing is wanted) for wanted in (True, False))
+
+    assert [are_of_scenes(labels) for labels in (things, LABELS, stuff + things, things[::-1], stuff)] == [True, True, True, False, False]
+    assert classes_in(stuff + things) == dict(enumerate([4, 5, 6, 7, 8, 9, 0, 1, 2, 3]))
+    assert classes_in(things) == dict(enumerate(range(6)))
+    truth = Scene(SceneConfig(seed=3)).truth(0).panoptic().in_classes(classes_in(stuff + things))
+    assert {(stuff + things)[one.class_id].is_thing for number, one in truth.segments.items() if number > 100} == {True}
+    alone = Scene(SceneConfig(seed=3)).truth(0).panoptic().in_classes(classes_in(things))
+    assert set(np.unique(alone.ids).tolist()) - {0} == set(alone.segments) == {number for number in truth.segments if number > 100}

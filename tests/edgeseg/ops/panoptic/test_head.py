@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.ops.panoptic import VOID, Detections, head, panoptic_head, reference
+from edgeseg.ops.panoptic import VOID, Detections, dense, head, panoptic_head, reference
 from edgeseg.ops.panoptic.upsample import upsampled
 from tests.edgeseg.ops.panoptic.cases import Case, case, detections
 
@@ -24,12 +24,12 @@ def _compare(given: Case, covered: tuple[int, int] | None = None) -> None:
     assert np.array_equal(found.semantic[instance], wanted.semantic[:height, :width][instance])
 
 
-@pytest.mark.parametrize("tile", [1, 3, head.TILE])
-def test_every_pixel_has_the_winner_of_the_plain_form(tile: int, monkeypatch) -> None:
-    """In tiles of a cell, of a few, and larger than the picture."""
-    monkeypatch.setattr(head, "TILE", tile)
+@pytest.mark.parametrize("band", [1, 100, head.BAND_PIXELS])
+def test_every_pixel_has_the_winner_of_the_plain_form(band: int, monkeypatch) -> None:
+    """On random pictures that are full of what is rare, in bands of one row of cells, of some, and as a whole."""
+    monkeypatch.setattr(head, "BAND_PIXELS", band)
 
-    for seed in range(tile, CASES, 2 if tile > 1 else 8):
+    for seed in range(CASES if band > 100 else CASES // 4):
         _compare(case(seed))
 
 
@@ -75,17 +75,18 @@ def test_more_instances_than_a_byte_can_count() -> None:
     assert len(np.unique(panoptic_head(given.semantic, 2, found, True, given.hw).ids)) > 300
 
 
-def test_a_tile_looks_only_at_channels_that_can_win(monkeypatch) -> None:
-    """Where one class is clearly on top and nothing was found, nothing is made larger at all."""
+def test_only_channels_that_can_win_are_made_larger(monkeypatch) -> None:
+    """Where one class is clearly on top and nothing was found, it alone, and no thing."""
     made: list[int] = []
-    monkeypatch.setattr(head, "larger", lambda _: made.append(1))
+    between = dense._between
+    monkeypatch.setattr(dense, "_between", lambda around, at: made.append(len(at)) or between(around, at))
     semantic = np.zeros((133, 64, 64), np.float32)
     semantic[7] = 5
 
     nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), np.zeros((0, 28, 28)))
     found = panoptic_head(semantic, 53, nothing, True, (256, 256))
 
-    assert made == []
+    assert made == [65 * 65]
     assert (found.ids == 7).all()
 
 
