@@ -91,9 +91,9 @@ def test_an_embedding_is_two_linear_layers_without_normalisation() -> None:
     rois = torch.randn(2, 16, 7, 7)
     first, second = net.track_head.fcs
 
-    wanted = np.maximum(rois.flatten(1).numpy() @ first.weight.numpy().T + first.bias.numpy(), 0) @ second.weight.numpy().T + second.bias.numpy()
+    hidden = np.maximum(rois.flatten(1).numpy() @ first.weight.numpy().T + first.bias.numpy(), 0)
 
-    np.testing.assert_allclose(net.embed(rois).numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(net.embed(rois).numpy(), hidden @ second.weight.numpy().T + second.bias.numpy(), atol=1e-5)
 
 
 def _norm(x: Tensor, layer: nn.BatchNorm2d) -> Tensor:
