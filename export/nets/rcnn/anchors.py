@@ -17,7 +17,7 @@ def level_anchors(config: RcnnConfig, size_hw: SizeHW) -> list[F32Array]:
     Order: row, column, aspect ratio; the order of the RPN's predictions. The first anchor's centre is the picture's corner.
     """
     return [
-        _anchors(_cell_anchors(config, side), grid, stride)
+        spread(_cell_anchors(config, side), grid, stride)
         for side, grid, stride in zip(config.anchor_sides, level_sizes(size_hw), level_strides(config, size_hw), strict=True)
     ]
 
@@ -39,7 +39,8 @@ def _cell_anchors(config: RcnnConfig, side: float) -> F32Array:
     return np.concatenate([-half, half], axis=1).astype(np.float32)
 
 
-def _anchors(cell: F32Array, grid: SizeHW, stride: SizeHW) -> F32Array:
+def spread(cell: F32Array, grid: SizeHW, stride: SizeHW) -> F32Array:
+    """A cell's anchors (A, 4) around the origin, laid over a grid of cells: float32 (h * w * A, 4) by row, column, anchor."""
     y = np.arange(grid[0], dtype=np.float32) * stride[0]
     x = np.arange(grid[1], dtype=np.float32) * stride[1]
     origin = np.stack(np.broadcast_arrays(x[None, :], y[:, None], x[None, :], y[:, None]), axis=-1)

@@ -12,17 +12,17 @@ from edgeseg.types import SizeHW
 RPN_WEIGHTS = (1.0, 1.0)
 ROI_WEIGHTS = (10.0, 5.0)
 """What offsets of the centre and of the size are divided by."""
-_GROWTH_MAX = math.log(1000 / 16)
+GROWTH_MAX = math.log(1000 / 16)
 """dw and dh above this are cut to it."""
 
 
-def decode(offsets: Tensor, boxes: Tensor, weights: tuple[float, float]) -> Tensor:
-    """Corners (..., 4) of boxes (..., 4, corners too) moved by offsets (..., 4: dx, dy, dw, dh)."""
+def decode(offsets: Tensor, boxes: Tensor, weights: tuple[float, float], growth_min: float | None = None) -> Tensor:
+    """Corners (..., 4) of boxes (..., 4, corners too) moved by offsets (..., 4: dx, dy, dw, dh); dw and dh are at least ``growth_min``."""
     low, high = boxes[..., :2], boxes[..., 2:]
     size = high - low
     centre = low + 0.5 * size
     centre = offsets[..., :2] / weights[0] * size + centre
-    size = torch.exp((offsets[..., 2:] / weights[1]).clamp(max=_GROWTH_MAX)) * size
+    size = torch.exp((offsets[..., 2:] / weights[1]).clamp(min=growth_min, max=GROWTH_MAX)) * size
     return torch.cat([centre - 0.5 * size, centre + 0.5 * size], dim=-1)
 
 

@@ -144,23 +144,23 @@ def _axis(ends: Tensor, size: int, cells: int, index: Tensor, number: Tensor) ->
     return position.clamp(0, size - 1), inside.to(ends.dtype)
 
 
-class RoiPooler:
+class LevelPooler:
     """Cuts RoIs out of the level that fits their size. It has no weights.
 
     Every level is asked for all RoIs, with those of other levels moved far outside, and the four results are added: static shapes,
     and to the bit what picking the level gives.
     """
 
-    def __init__(self, config: RcnnConfig, cells: int, align: Align = grid_align) -> None:
+    def __init__(self, sampling: RoiSampling, thresholds: Sequence[float], align: Align) -> None:
         self.align = align
-        self.sampling = RoiSampling.of(config.flavour, cells)
-        self.thresholds = level_thresholds(config)
+        self.sampling = sampling
+        self.thresholds = thresholds
 
     def __call__(self, levels: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """P2 to P5 of one picture, each (1, C, h, w), and boxes (R, 4) in pixels of the resized picture -> (R, C, cells, cells)."""
         level = roi_levels(boxes, self.thresholds)
-        if self.sampling.aligned:
-            # Without area they are 0 on every level.
+        if not self.sampling.ratio:
+            # Under the adaptive rule those without area are 0 on every level.
             level = torch.where(torch.minimum(*sides(boxes)) > 0, level, -1)
         away = boxes.new_tensor(FAR_AWAY)
         parts = [
@@ -168,6 +168,13 @@ class RoiPooler:
             for k, (features, stride) in enumerate(zip(levels, STRIDES, strict=True))
         ]
         return torch.stack(parts).sum(dim=0)
+
+
+class RoiPooler(LevelPooler):
+    """With the sampling and the levels of a code base."""
+
+    def __init__(self, config: RcnnConfig, cells: int, align: Align = grid_align) -> None:
+        super().__init__(RoiSampling.of(config.flavour, cells), level_thresholds(config), align)
 
 
 def level_thresholds(config: RcnnConfig) -> tuple[float, ...]:
