@@ -8,7 +8,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from edgeseg.errors import BundleError
 from edgeseg.geometry import BILINEAR, FITS, RESAMPLES, Fit
@@ -23,8 +23,12 @@ FORMAT_VERSION = 1
 _MANIFEST_BYTES_MAX = 4_000_000
 _TENSOR_ELEMENTS_MAX = 1 << 31
 _SIDE_MAX = 16384
+_SETTINGS_MAX = 32
+_SETTING_TEXT_MAX = 256
 _INPUT_DTYPES = ("uint8", "float32")
 _DTYPES = ("uint8", "float32", "float16", "int64", "int32", "bool")
+
+Setting: TypeAlias = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Bundle:
     """Package -> version at export."""
     parity: Mapping[str, Any] = field(default_factory=dict)
     """How near the exported graph came to the original module, as measured by the exporter."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """What the family must know besides labels and graphs: plain numbers, truth values and texts. Families say which they read."""
     path: Path = Path()
     """The folder it was read from."""
 
@@ -117,6 +123,8 @@ class Bundle:
             "recipe": self.recipe,
             "labels": [vars(label) for label in self.labels],
             "input": self.input.to_json(),
+            # Left out where there are none, so that bundles of other families stay as they were.
+            **({"settings": dict(self.settings)} if self.settings else {}),
             "graphs": {name: _graph_json(graph) for name, graph in self.graphs.items()},
             "hashes": dict(self.hashes),
             "made_with": dict(self.made_with),
@@ -199,6 +207,7 @@ def _from_json(manifest: Mapping[str, Any], folder: Path) -> Bundle:
         hashes={name: _text(value) for name, value in manifest["hashes"].items()},
         made_with={name: _text(value) for name, value in manifest.get("made_with", {}).items()},
         parity=dict(manifest.get("parity", {})),
+        settings=_settings(manifest.get("settings", {})),
         path=folder,
     )
 
@@ -220,6 +229,16 @@ def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError(f"{value!r} is not a whole number")
     return value
+
+
+def _settings(entries: Mapping[str, Any]) -> dict[str, Setting]:
+    if len(entries) > _SETTINGS_MAX:
+        raise ValueError(f"{len(entries)} settings, {_SETTINGS_MAX} at most")
+    for name, value in entries.items():
+        plain = isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+        if not plain or len(name) > _SETTING_TEXT_MAX or (isinstance(value, str) and len(_text(value)) > _SETTING_TEXT_MAX):
+            raise TypeError(f"setting {name!r} is neither a number nor true, false or a short text")
+    return dict(entries)
 
 
 def _label(entry: Mapping[str, Any]) -> Label:

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from edgeseg.model import Inference, Model
+from edgeseg.model import Carry, Inference, Model
 from edgeseg.motion import Motion, Trail
 from edgeseg.types import Frame
 
@@ -43,10 +43,10 @@ class KeyWorker:
         """Whether it can take a frame."""
         return self._running is None
 
-    def submit(self, frame: Frame) -> None:
-        """Start on a frame; only when idle."""
+    def submit(self, frame: Frame, before: Carry) -> None:
+        """Start on a frame, with what the newest key frame before it left; only when idle."""
         self._trail = Trail()
-        self._running = self._executor.submit(self._model.key, frame)
+        self._running = self._executor.submit(self._model.key, frame, before)
 
     def follow(self, motion: Motion) -> None:
         """Note how the picture moved, one frame after the other from the submitted one on."""

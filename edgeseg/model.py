@@ -16,8 +16,8 @@ import numpy as np
 from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Carried, Choice, Session, backend_named, get_ready, is_ready, plan
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
-from edgeseg.families import Decoded, family
-from edgeseg.families.base import IMAGE, KEY, WARP
+from edgeseg.families import Decoded, family, panoptic
+from edgeseg.families.base import FUSE, IMAGE, KEY, WARP
 from edgeseg.geometry import Fit
 from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.swap import Note, Opened, Report, Swap
@@ -29,7 +29,7 @@ DEFAULT_PRECISION = "fp32"
 
 @dataclass(frozen=True, repr=False)
 class Carry:
-    """What a key frame leaves for the light graph. It belongs to the stream, so that streams can share a model."""
+    """What a key frame leaves for the frames after it. It belongs to the stream, so that streams can share a model."""
 
     tensors: Mapping[str, Carried]
     image_hw: SizeHW
@@ -43,7 +43,7 @@ class Inference:
 
     decoded: Decoded
     carry: Carry
-    """After a key frame, what `Model.warp` takes; else empty."""
+    """After a key frame, what `Model.warp` and the next `Model.key` take; else empty."""
     spans: Mapping[str, float]
     """Stage name -> seconds: ``prepare``, ``infer``, ``decode``."""
 
@@ -67,7 +67,7 @@ class Model:
         self.bundle = bundle
         self.score_threshold = score_threshold
         self.clock = clock
-        self._family = family(bundle.family)
+        self._family = family(bundle.family).configured(bundle)
         self._closed = False
         self._swap: Swap | None = None
         self._retired: weakref.WeakSet[Opened] = weakref.WeakSet()
@@ -100,19 +100,42 @@ class Model:
         """Whether the bundle has the light graph that works on a key frame's features."""
         return WARP in self.bundle.graphs
 
+    @property
+    def can_fuse(self) -> bool:
+        """Whether the bundle has the graph that sees a key frame together with the key frame before."""
+        return FUSE in self.bundle.graphs
+
+    @property
+    def gives_panoptic(self) -> bool:
+        """Whether results have a panoptic map."""
+        return self.bundle.family == panoptic.NAME
+
+    @property
+    def gives_embeddings(self) -> bool:
+        """Whether the graph tells objects apart by a track head of its own."""
+        return self.gives_panoptic and any(spec.name == panoptic.EMBEDDINGS for spec in self.bundle.graphs[KEY].outputs)
+
     def __call__(self, image_bgr: U8Array) -> Result:
         """Segment one picture, uint8 (H, W, 3) BGR."""
         frame = Frame(np.asarray(image_bgr), captured_s=self.clock())
         found = self.key(frame)
         return self.result(frame, Step.KEY, found.decoded, found.spans)
 
-    def key(self, frame: Frame) -> Inference:
-        """Run the full graph on a frame; on the backend of `swap_to` from the first such frame on for which it is ready."""
+    def key(self, frame: Frame, before: Carry | None = None) -> Inference:
+        """Run the full graph on a frame; on the backend of `swap_to` from the first such frame on for which it is ready.
+
+        Args:
+            frame: the frame.
+            before: what the key frame before left. A bundle that can fuse the two does so, if that had the same size and ran on
+                the same backend; else, and for all other bundles, the frame is seen alone.
+        """
         newer = None if self._swap is None else self._swap.take()
         if newer is not None:
             # Frames that rest on an earlier key frame still need the graphs that it ran on.
             self._retired.add(self._opened)
             self._opened = newer
+        if self.can_fuse and before is not None and before.opened is self._opened and before.image_hw == frame.image_hw:
+            return self._run(FUSE, self._opened, frame, before.tensors)
         return self._run(KEY, self._opened, frame, {})
 
     def warp(self, frame: Frame, carry: Carry) -> Inference:
@@ -128,12 +151,17 @@ class Model:
         return self._run(WARP, carry.opened, frame, carry.tensors)
 
     def reopen_key(self) -> None:
-        """Open the full graph anew, from the calling thread."""
-        self._opened.reopen(KEY)
+        """Open what key frames run anew, from the calling thread."""
+        for name in (KEY, FUSE) if self.can_fuse else (KEY,):
+            self._opened.reopen(name)
 
     def prepare_warp(self) -> None:
         """Open the light graph now, so that no frame waits for it. Doing it twice is fine."""
         self._opened.session(WARP)
+
+    def prepare_fuse(self) -> None:
+        """Open the graph that fuses key frames now, so that the second key frame does not wait for it. Doing it twice is fine."""
+        self._opened.session(FUSE)
 
     def swap_to(self, swap: Swap) -> None:
         """Get another backend ready beside the one that serves; a later key frame changes over to it, the next frames follow."""
@@ -163,7 +191,8 @@ class Model:
         fit = self._place(frame)
         feeds = {IMAGE: fit.apply(frame.pixels, self.bundle.input.dtype)}
         prepared_s = self.clock()
-        outputs, carry = session.run_carrying(feeds, carried)
+        taken = {spec.name: carried[spec.name] for spec in session.graph.inputs if spec.name not in feeds}
+        outputs, carry = session.run_carrying(feeds, taken)
         inferred_s = self.clock()
         decoded = self._family.decode(outputs, fit, self.score_threshold)
         self._check_classes(decoded)
@@ -178,10 +207,11 @@ class Model:
             raise SourceError(f"frame {frame.index}{name} cannot be segmented: {error}") from error
 
     def _check_classes(self, decoded: Decoded) -> None:
-        found = decoded.instances
-        if found is None or not len(found):
-            return
-        if found.classes.min() < 0 or found.classes.max() >= len(self.bundle.labels):
+        classes = [] if decoded.instances is None else decoded.instances.classes.tolist()
+        if decoded.candidates is not None:
+            # All that were found: what the head drops is as wrong.
+            classes += decoded.candidates.classes.tolist()
+        if any(not 0 <= class_id < len(self.bundle.labels) for class_id in classes):
             raise BundleError(
                 f"{self.bundle.path} names {len(self.bundle.labels)} labels but its graph gave another class. Export the model again."
             )
@@ -196,10 +226,11 @@ class Model:
 
 
 def _check_graphs(bundle: Bundle, wanted: tuple[str, ...]) -> None:
-    """Raise BundleError unless the graphs give what the family decodes, and the light one is fed by the full one."""
+    """Raise BundleError unless the graphs give what the family decodes, and whatever key frames run feeds the others."""
     if KEY not in bundle.graphs:
         raise BundleError(f"{bundle.path} has no graph {KEY!r}, only {sorted(bundle.graphs)}. Export the model again.")
-    fed = {KEY: {IMAGE}, WARP: {IMAGE, *bundle.graphs[KEY].carry}}
+    carried = bundle.graphs[KEY].carry.keys()
+    fed = {KEY: {IMAGE}, WARP: {IMAGE, *carried}, FUSE: {IMAGE, *carried}}
     for name, graph in bundle.graphs.items():
         lacking = set(wanted) - {spec.name for spec in graph.outputs} | set(wanted) & set(graph.carry.values())
         if lacking:
@@ -209,6 +240,11 @@ def _check_graphs(bundle: Bundle, wanted: tuple[str, ...]) -> None:
         unfed = {spec.name for spec in graph.inputs} - fed.get(name, set())
         if unfed:
             raise BundleError(f"{bundle.path}: nothing feeds the inputs {sorted(unfed)} of graph {name!r}. Export the model again.")
+    if FUSE in bundle.graphs and bundle.graphs[FUSE].carry.keys() != carried:
+        raise BundleError(
+            f"{bundle.path}: graph {FUSE!r} carries to {sorted(bundle.graphs[FUSE].carry)}, graph {KEY!r} to {sorted(carried)}; "
+            "the next key frame needs the same of both. Export the model again."
+        )
 
 
 def load(

@@ -11,12 +11,13 @@ import numpy as np
 
 from edgeseg.errors import UsageError
 from edgeseg.families import Decoded
+from edgeseg.forward import follow, moved
+from edgeseg.identities import Identities
 from edgeseg.keyframes import FinishedKey, KeyWorker
-from edgeseg.model import Carry, Model
-from edgeseg.motion import Motion, MotionEstimator, Trail, propagate, propagate_panoptic
+from edgeseg.model import Carry, Inference, Model
+from edgeseg.motion import Motion, MotionEstimator, Trail
 from edgeseg.schedule import Policy
 from edgeseg.schedule import schedule as policy_of
-from edgeseg.track import Tracker
 from edgeseg.types import Frame, Result, SizeHW, Step, Tick
 
 BETWEEN = ("auto", "warp", "propagate")
@@ -38,9 +39,12 @@ class StreamSettings:
     overlap: bool = False
     """Run the full graph on a thread of its own: no frame waits for it."""
     track: bool = False
-    """Give instances ids."""
+    """Give instances ids, and the segments of a panoptic map that they are."""
     smooth: bool = False
-    """Smooth the masks of tracked instances along the flow."""
+    """Smooth the masks of tracked instances along the flow. Not for panoptic results, whose masks are the regions of a map."""
+    faithful: bool = False
+    """Restore what is repaired of a panoptic video model's original: the first frame goes through the flow net together with
+    itself, and ids are given as there, with a memory that never forgets and its mistakes."""
 
     def __post_init__(self) -> None:
         if self.between not in BETWEEN:
@@ -76,8 +80,10 @@ class Pipeline:
         settings = settings or StreamSettings()
         self.model = model
         self._policy = settings.schedule if isinstance(settings.schedule, Policy) else policy_of(settings.schedule)
+        _check(settings, model)
         self._between = _between(settings, model)
-        self._tracker = Tracker(smooth=settings.smooth) if settings.track else None
+        self._faithful = settings.faithful
+        self._ids = Identities(smooth=settings.smooth, faithful=settings.faithful) if settings.track else None
         self._worker = KeyWorker(model) if settings.overlap else None
         propagates = self._policy.skips and self._between is Step.PROPAGATE
         watches = settings.track or settings.overlap or self._policy.watches or propagates
@@ -91,6 +97,8 @@ class Pipeline:
         self._costs_s: dict[Step, deque[float]] = {step: deque(maxlen=RECENT_COSTS) for step in Step}
         if self._between is Step.WARP and (self._policy.skips or settings.overlap):
             model.prepare_warp()
+        if model.can_fuse:
+            model.prepare_fuse()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -152,7 +160,8 @@ class Pipeline:
         if step is not Step.KEY or self._worker is None:
             return step
         if self._worker.idle:
-            self._worker.submit(frame)
+            # One that is ready is newer than the one that frames rest on until it has come forward.
+            self._worker.submit(frame, (self._key if self._arriving is None else self._arriving.inference).carry)
         return self._between
 
     def _cost_s(self, step: Step) -> float:
@@ -167,13 +176,23 @@ class Pipeline:
         if step is Step.WARP and self._key is not None:
             inference = self.model.warp(frame, self._key.carry)
         else:
-            inference = self.model.key(frame)
+            inference = self._run_key(frame)
             self._since_key = 0
             self._key = _Key(inference.carry, Trail(), _mean_score(inference.decoded))
         spans |= inference.spans
-        decoded = self._tracked(frame, inference.decoded, motion, spans)
+        decoded = self._matched(frame, self._recognised(inference.decoded), motion, spans)
         self._base = _Base(decoded, Trail())
         return decoded
+
+    def _run_key(self, frame: Frame) -> Inference:
+        """The full graph on a frame, together with what the key frame before left."""
+        if self._key is not None:
+            return self.model.key(frame, self._key.carry)
+        alone = self.model.key(frame)
+        if not self._faithful:
+            return alone
+        with_itself = self.model.key(frame, alone.carry)
+        return replace(with_itself, spans={name: alone.spans[name] + lasted_s for name, lasted_s in with_itself.spans.items()})
 
     def _propagate(self, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> Decoded:
         """The last result of a graph, moved along the flow."""
@@ -183,24 +202,28 @@ class Pipeline:
         decoded = moved(self._base.decoded, self._base.trail, self.model.score_threshold)
         moved_s = self.model.clock()
         spans["propagate"] = moved_s - start_s
-        if self._tracker is not None and decoded.instances is not None and len(self._base.trail):
-            decoded = replace(decoded, instances=self._tracker.follow(frame, decoded.instances, motion))
+        if self._ids is not None and len(self._base.trail):
+            decoded = self._ids.follow(frame, decoded, motion)
             spans["track"] = self.model.clock() - moved_s
         return decoded
 
-    def _tracked(self, frame: Frame, decoded: Decoded, motion: Motion | None, spans: dict[str, float]) -> Decoded:
-        if self._tracker is None or decoded.instances is None:
+    def _recognised(self, decoded: Decoded) -> Decoded:
+        """What a graph found, before it is brought forward, with the ids that its track head gives, if any."""
+        return decoded if self._ids is None else self._ids.recognise(decoded)
+
+    def _matched(self, frame: Frame, decoded: Decoded, motion: Motion | None, spans: dict[str, float]) -> Decoded:
+        if self._ids is None or decoded.instances is None:
             return decoded
         start_s = self.model.clock()
-        instances = self._tracker.update(frame, decoded.instances, motion)
+        decoded = self._ids.match(frame, decoded, motion)
         spans["track"] = self.model.clock() - start_s
-        return replace(decoded, instances=instances)
+        return decoded
 
     def _receive(self, frame: Frame, motion: Motion | None, spans: dict[str, float]) -> None:
         """Bring an overlapped key frame that is ready forward to this frame, a few frames at a time, and let it take over."""
         if self._worker is None:
             return
-        self._arriving = self._arriving or self._worker.take()
+        self._arriving = self._arriving or self._take()
         if self._arriving is None:
             return
         start_s = self.model.clock()
@@ -209,15 +232,20 @@ class Pipeline:
             self._arriving = None
         spans["forward"] = self.model.clock() - start_s
 
+    def _take(self) -> FinishedKey | None:
+        """An overlapped key frame that is ready, if any."""
+        finished = None if self._worker is None else self._worker.take()
+        if finished is None:
+            return None
+        decoded = self._recognised(finished.inference.decoded)
+        return replace(finished, inference=replace(finished.inference, decoded=decoded))
+
     def _is_forward(self, arriving: FinishedKey, start_s: float) -> bool:
         """Follow what was found through the frames since, for about as long as a frame takes anyway; whether it has reached this one."""
-        found = arriving.inference.decoded.instances
-        if not found or not len(arriving.trail):
-            return True
-        until_s = start_s + self._cost_s(Step.PROPAGATE)
-        reached = arriving.trail.catch_up(found, STEPS_FORWARD)
+        found, until_s = arriving.inference.decoded, start_s + self._cost_s(Step.PROPAGATE)
+        reached = follow(found, arriving.trail, STEPS_FORWARD)
         while not reached and self.model.clock() < until_s:
-            reached = arriving.trail.catch_up(found, 1)
+            reached = follow(found, arriving.trail, 1)
         return reached
 
     def _take_over(self, frame: Frame, finished: FinishedKey, motion: Motion | None, spans: dict[str, float]) -> None:
@@ -226,7 +254,7 @@ class Pipeline:
         self._since_key = len(finished.trail)
         if self._between is Step.PROPAGATE:
             decoded = moved(finished.inference.decoded, finished.trail, self.model.score_threshold)
-            self._base = _Base(self._tracked(frame, decoded, motion, spans), Trail())
+            self._base = _Base(self._matched(frame, decoded, motion, spans), Trail())
 
     def _forget(self, image_hw: SizeHW) -> None:
         """Start anew with pictures of another size."""
@@ -234,8 +262,8 @@ class Pipeline:
         if self._worker is not None:
             self._worker.wait()
         self._key = self._base = self._arriving = None
-        if self._tracker is not None:
-            self._tracker.reset()
+        if self._ids is not None:
+            self._ids.reset()
 
     def settle(self) -> None:
         """Wait until no key frame is in flight; the next frame takes it over."""
@@ -248,13 +276,17 @@ class Pipeline:
             self._worker.close()
 
 
-def moved(decoded: Decoded, trail: Trail, score_threshold: float) -> Decoded:
-    """What was found in a trail's first frame, brought to its last."""
-    found, panoptic = decoded.instances, decoded.panoptic
-    return Decoded(
-        instances=None if found is None else propagate(found, trail, score_threshold),
-        panoptic=None if panoptic is None else propagate_panoptic(panoptic, trail),
-    )
+def _check(settings: StreamSettings, model: Model) -> None:
+    """Raise UsageError for what cannot be done with this model."""
+    if settings.smooth and model.gives_panoptic:
+        raise UsageError(
+            f"the masks of {model.bundle.path} are regions of a panoptic map, and smoothed masks would contradict it. Leave --smooth out."
+        )
+    if settings.faithful and not model.can_fuse and not (settings.track and model.gives_embeddings):
+        raise UsageError(
+            f"{model.bundle.path} has nothing that --faithful would restore: it is for panoptic video models, for the first frame of those "
+            "that fuse frames, and with --track for the ids of those that have a track head. Leave --faithful out."
+        )
 
 
 def _between(settings: StreamSettings, model: Model) -> Step:

@@ -117,15 +117,16 @@ def stream(
     overlap: bool = False,
     track: bool = False,
     smooth: bool = False,
+    faithful: bool = False,
 ) -> Iterator[tuple[Frame, Result]]:
     """Frames with their results, one by one.
 
     Args:
         model: an open model.
         source: what ``edgeseg run`` takes as SOURCE, or an open source (closed at the end of the iteration as well).
-        schedule, between, overlap, track, smooth: see `edgeseg.pipeline.StreamSettings`.
+        schedule, between, overlap, track, smooth, faithful: see `edgeseg.pipeline.StreamSettings`.
     """
-    settings = StreamSettings(schedule, between, overlap, track, smooth)
+    settings = StreamSettings(schedule, between, overlap, track, smooth, faithful)
     with Pipeline(model, settings) as pipeline, source if isinstance(source, Source) else open_source(source) as frames:
         for frame in frames:
             yield frame, pipeline.step(frame)

@@ -44,7 +44,8 @@ class Opened:
 
     def reopen(self, name: str) -> None:
         """Open a graph anew, from the calling thread."""
-        self._sessions.pop(name).close()
+        if name in self._sessions:
+            self._sessions.pop(name).close()
         self.session(name)
 
     def close(self) -> None:

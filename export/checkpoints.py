@@ -2,122 +2,54 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import struct
-import zipfile
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeseg.errors import CheckpointError
-from edgeseg.types import AnyArray
+from edgeseg.errors import CheckpointError, UsageError
 
-from .pickles import read_pickle
 from .recipes import RECIPES
 from .recipes.base import Recipe, Shapes
+from .weight_files import listing, read_state
 
-# Ten times the largest official file; what is above it is not one of these nets.
-_MAX_BYTES = 2 * 1024**3
-_LISTED = 8
-_WRAPPERS = ("state_dict", "model")
-# What torch's reader raises on damaged files.
-_READ_ERRORS = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    OSError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-)
-_PICKLE_SUFFIX = ".pkl"
-"""Of detectron2's files: pickles of NumPy arrays."""
+_REMEMBERED = 128
 _BATCH_COUNTER = "num_batches_tracked"
 
 
-def load_checkpoint(path: str | Path, recipe: Recipe) -> nn.Module:
+def load_checkpoint(path: str | Path, recipe: Recipe, flow: Path | None = None) -> nn.Module:
     """The net of ``recipe`` with the weights of the state-dict file at ``path``, float32, on the CPU, in evaluation mode.
 
+    ``flow`` names a file with the weights of its flow net; these take the place of what the first file may have of it.
+
     Raises:
+        UsageError: ``flow`` is given and the net has none that could come from a file of its own.
         CheckpointError: the file cannot be read safely, or does not hold exactly this net; every kind of difference is named.
     """
     path = Path(path)
-    state = _unwrapped(_read(path), path)
-    with torch.device("meta"):
-        net = recipe.build_net()
-    wanted = _shapes(net.state_dict())
+    state = read_state(path)
+    if flow is not None:
+        state = _with_flow(state, flow, recipe)
+    wanted = _wanted(recipe)
     # Shapes first, on tensors without data: what a file claims costs nothing until it fits.
     _require_fit(_claims(state), wanted, recipe, path)
     held = recipe.arranged({name: _number(name, value, path) for name, value in _canonical(state, recipe, path).items()})
+    with torch.device("meta"):
+        net = recipe.build_net()
     # Only batch counters may be absent.
     net.load_state_dict({name: held.get(name, torch.zeros((), dtype=torch.int64)) for name in wanted}, assign=True)
     return net.eval().requires_grad_(False)
 
 
-def _read(path: Path) -> object:
-    """Whatever the file holds, unpickled by a reader that runs no code."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file; give the path of a .pth or {_PICKLE_SUFFIX} file with the weights")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        _require_size(path)
-        if path.suffix.lower() == _PICKLE_SUFFIX:
-            return read_pickle(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except _READ_ERRORS as error:
-        refused = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:class|global)[ :]+([\w.]+)", str(error))
-        if refused:
-            raise CheckpointError(
-                f"{path}: refused, because besides weights it holds Python objects ({refused[1] or refused[2]}) that could run code when "
-                "loaded. Ask its author for the bare state dict: torch.save(net.state_dict(), ...)"
-            ) from error
-        raise CheckpointError(
-            f"{path}: cannot be read as a PyTorch weights file; it is damaged, cut short or something else. Download or copy it again"
-        ) from error
-
-
-def _require_size(path: Path) -> None:
-    """Refuse what would fill the memory, packed files included."""
-    size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    if size > _MAX_BYTES:
-        raise CheckpointError(f"{path}: {size / 1024**3:.1f} GiB is too large for a weights file of any recipe")
-
-
-def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
-    """The state dict itself, out of a training checkpoint or a DataParallel net if need be."""
-    if isinstance(content, Mapping) and not any(isinstance(value, Tensor | np.ndarray) for value in content.values()):
-        inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
-        content = inner[0] if len(inner) == 1 else content
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a state dict (parameter names with their tensors)")
-    state = {str(name): _tensor(value) if isinstance(value, np.ndarray) else value for name, value in content.items()}
-    others = [name for name, value in state.items() if not isinstance(value, Tensor) or value.layout != torch.strided]
-    if others or not state:
-        found = f"also holds {_listing(others)}" if others else "is empty"
-        raise CheckpointError(f"{path}: is not a state dict (parameter names with their dense tensors): it {found}")
-    if all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): value for name, value in state.items()}
-    return state
-
-
-def _tensor(array: AnyArray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+def _with_flow(state: Mapping[str, Tensor], flow: Path, recipe: Recipe) -> dict[str, Tensor]:
+    prefix = recipe.flow_prefix
+    if not prefix:
+        raise UsageError(f"{recipe.name} has no flow net whose weights come in a file of their own; leave out --flow-weights")
+    others = {name: value for name, value in state.items() if not name.startswith(prefix)}
+    return others | {prefix + name.removeprefix(prefix): value for name, value in read_state(flow).items()}
 
 
 def _claims(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -165,6 +97,11 @@ def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, pa
     differences = _Differences.between(found, wanted)
     if not any(differences):
         return
+    if _lacks_flow_alone(differences, recipe.flow_prefix):
+        raise CheckpointError(
+            f"{path}: holds all of {recipe.name} but its flow net ({len(differences.missing)} entries, {recipe.flow_prefix}...). "
+            "Name the file of the flow net, FlowNet2_checkpoint.pth.tar, with --flow-weights"
+        )
     advice = _fitting_recipes(state, path)
     classes = recipe.classes_in(found)
     if classes and classes != len(recipe.labels) and not differences.missing and not differences.unexpected:
@@ -175,8 +112,13 @@ def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, pa
         )
     reshaped = [f"{name} is {found[name]} in the file and {wanted[name]} in the net" for name in differences.misshaped]
     kinds = {"missing": differences.missing, "unexpected": differences.unexpected, "of another shape": reshaped}
-    listed = "; ".join(f"{len(names)} {kind} ({_listing(names)})" for kind, names in kinds.items() if names)
+    listed = "; ".join(f"{len(names)} {kind} ({listing(names)})" for kind, names in kinds.items() if names)
     raise CheckpointError(f"{path}: does not fit the recipe {recipe.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
+
+
+def _lacks_flow_alone(differences: _Differences, prefix: str) -> bool:
+    others = differences.unexpected or differences.misshaped
+    return bool(prefix) and not others and all(name.startswith(prefix) for name in differences.missing)
 
 
 def _fitting_recipes(state: Mapping[str, Tensor], path: Path) -> str:
@@ -192,9 +134,14 @@ def _fits(state: Mapping[str, Tensor], recipe: Recipe, path: Path) -> bool:
         found = _shapes(recipe.arranged(_canonical(state, recipe, path)))
     except CheckpointError:
         return False
+    return not any(_Differences.between(found, _wanted(recipe)))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _wanted(recipe: Recipe) -> Shapes:
+    """What the recipe's net holds. Building it takes a quarter of a second, and a file may be compared with all recipes."""
     with torch.device("meta"):
-        wanted = _shapes(recipe.build_net().state_dict())
-    return not any(_Differences.between(found, wanted))
+        return _shapes(recipe.build_net().state_dict())
 
 
 def _number(name: str, value: Tensor, path: Path) -> Tensor:
@@ -207,10 +154,3 @@ def _number(name: str, value: Tensor, path: Path) -> Tensor:
     if not torch.isfinite(value).all():
         raise CheckpointError(f"{path}: {name} holds NaN or infinite weights; the training diverged or the file is damaged")
     return value
-
-
-def _listing(names: Iterable[str]) -> str:
-    """The first few names and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

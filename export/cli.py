@@ -46,8 +46,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of the official configuration; --list prints them")
     parser.add_argument("--list", action="store_true", help="print the recipes and exit")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint, .pth, or .pkl of detectron2")
+    parser.add_argument("--flow-weights", type=Path, metavar="FILE", help="VPSNet: FlowNet2's weights, where the checkpoint lacks them")
     parser.add_argument("--out", type=Path, metavar="DIR", help="bundle folder to write; an older bundle there is replaced")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names of a fine-tuned checkpoint, one a line, in training order")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="class names of a fine-tuned checkpoint, one a line, in training order; "
+        "UPSNet and VPSNet: stuff first, as `stuff: NAME`",
+    )
     parser.add_argument(
         "--size",
         type=_sizes,
@@ -119,7 +126,8 @@ def main(args: argparse.Namespace) -> int:
     if hint := name_hint(args.weights, recipe(args.recipe)):
         print(hint, file=sys.stderr)
     run = worker(".run", "torch", "onnx", "onnxscript", "onnxruntime")
-    job = run.Job(chosen, args.weights, args.out, options, *worker(".reduce").reduction_of(args, chosen.labels))
+    pictures, reduction = worker(".reduce").reduction_of(args, chosen.labels)
+    job = run.Job(chosen, args.weights, args.out, options, pictures, reduction, args.flow_weights)
     with progress(f"export {chosen.name}", total=len(run.STEPS)) as bar:
         bundle = run.export_bundle(job, lambda step: bar.advance(1, detail=f"{step} done"), lambda what: bar.advance(0, detail=what))
     for name, parity in bundle.parity.items():

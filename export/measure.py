@@ -60,7 +60,7 @@ class Comparison:
         self._bundle = bundle
         self._samples = samples
         self._on_picture = on_picture
-        self._family = family(bundle.family)
+        self._family = family(bundle.family).configured(bundle)
 
     def entries(self, reference: Runs, other: Runs, compared: Compared) -> dict[str, Entry]:
         """Graph -> what was measured.

@@ -39,6 +39,8 @@ class Job:
     """What graph and network are compared on."""
     reduction: Reduction | None = None
     """Which other precisions to add."""
+    flow_weights: Path | None = None
+    """The flow net's, where they are not in ``weights``."""
 
     @property
     def input(self) -> InputSpec:
@@ -60,7 +62,7 @@ def export_bundle(job: Job, report: Callable[[str], None], notice: Callable[[str
         UsageError: ``out`` is no place for a bundle.
     """
     require_target(job.out)
-    modules = job.recipe.graphs(load_checkpoint(job.weights, job.recipe), job.options)
+    modules = job.recipe.graphs(load_checkpoint(job.weights, job.recipe, job.flow_weights), job.options)
     report("weights")
     with staging(job.out) as folder:
         graphs = _trace(job, modules, folder)
@@ -77,6 +79,7 @@ def export_bundle(job: Job, report: Callable[[str], None], notice: Callable[[str
             made_with=_versions(),
             parity={name: result.to_json() for name, result in parity.items()},
             path=folder,
+            settings=job.recipe.settings,
         )
         bundle = add_precisions(bundle, _ledger(bundle, parity), job.reduction, notice)
         report("reduce")

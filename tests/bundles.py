@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import MANIFEST, Bundle, Graph, InputSpec, TensorSpec, sha256
 from edgeseg.families import maskrcnn, yolact
-from edgeseg.families.base import IMAGE, KEY, WARP
+from edgeseg.families.base import FUSE, IMAGE, KEY, WARP
 from edgeseg.types import BoolArray, Label, SizeHW
 
 ROWS = 5
@@ -23,8 +23,8 @@ CELLS = 16
 """Cells of the prototypes along both axes."""
 
 
-STATE, KEY_STATE = "state", "key_state"
-"""What the key graph of a video bundle gives, and the input of the light graph that takes it."""
+STATE, KEY_STATE, REFERENCE = "state", "key_state", "reference_state"
+"""What the key graph of a video bundle gives, and the inputs of the light graph and of the next key frame that take it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def tiny_bundle(
     found: Sequence[Found] = FOUND,
     mask_iou: bool = False,
     warp: bool = False,
+    fuse: bool = False,
 ) -> Path:
     """Write a valid bundle into ``folder``, which is made, and return it.
 
@@ -83,14 +84,18 @@ def tiny_bundle(
         found: what the graph gives for every picture, best first.
         mask_iou: whether the graph also gives predicted mask IoUs, as YOLACT++ does; family yolact only.
         warp: whether there is a light graph, which finds the same and needs one number from the key frame.
+        fuse: whether there is a graph for key frames that finds the same and needs one number from the key frame before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     constants = OUTPUTS[family](found, size)
     if mask_iou:
         constants[yolact.MASK_IOU] = np.array([entry.mask_iou for entry in found] + [0] * (ROWS - len(found)), np.float32)
     image = TensorSpec(IMAGE, input_dtype, (1, size, size, 3))
-    carried = {STATE: np.full(1, 7, np.float32)} if warp else {}
-    graphs = {KEY: _graph(folder / f"{KEY}.onnx", (image,), constants | carried, {KEY_STATE: STATE} if warp else {})}
+    carry = dict.fromkeys([KEY_STATE] * warp + [REFERENCE] * fuse, STATE)
+    carried = {STATE: np.full(1, 7, np.float32)} if carry else {}
+    graphs = {KEY: _graph(folder / f"{KEY}.onnx", (image,), constants | carried, carry)}
+    if fuse:
+        graphs[FUSE] = _graph(folder / f"{FUSE}.onnx", (image, TensorSpec(REFERENCE, "float32", (1,))), constants | carried, carry)
     if warp:
         graphs[WARP] = _graph(folder / f"{WARP}.onnx", (image, TensorSpec(KEY_STATE, "float32", (1,))), constants, {})
     bundle = Bundle(

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 BOTTOM = {"errors", "types", "geometry", "antialias", "opencv"}
-SHARED = BOTTOM | {"masks", "ops", "bundle"}
+SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}
 
@@ -23,8 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{part: BOTTOM - {part} for part in BOTTOM},
     **{part: BOTTOM | {"ops"} - {part} for part in ("masks", "ops", "bundle")},
     **dict.fromkeys(LEAVES, BOTTOM),
+    # Masks from regions of a map.
+    "regions": BOTTOM | {"masks"},
     # Masks move along the flow, and tracks with them.
-    "motion": BOTTOM | {"masks"},
+    "motion": BOTTOM | {"masks", "regions"},
     "track": BOTTOM | {"masks", "motion"},
     # Drawing is shared by the sinks that show pictures.
     "draw": BOTTOM,
@@ -37,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "swap": SHARED | {"backends"},
     "model": MODEL | {"ledger", "swap"},
     "keyframes": MODEL | LEAVES | {"model"},
-    "pipeline": MODEL | LEAVES | {"model", "keyframes"},
+    "forward": MODEL | LEAVES,
+    "identities": MODEL | LEAVES,
+    "pipeline": MODEL | LEAVES | {"model", "keyframes", "forward", "identities"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
     "cli": MODEL | LEAVES | {"device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
     "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},

@@ -11,7 +11,7 @@ from edgeseg.backends.tensorrt.gpu import find_gpu
 from edgeseg.bundle import Bundle
 from edgeseg.evaluation.agreement import LEAST_SCORE, Agreement, Agreements
 from edgeseg.families import Decoded
-from edgeseg.families.base import KEY, WARP
+from edgeseg.families.base import FUSE, KEY, WARP
 from edgeseg.ledger import Entry
 from edgeseg.model import Carry, Model
 from edgeseg.sources import open_source
@@ -72,7 +72,7 @@ def sentence(entry: Entry) -> str:
 
 
 class _Side:
-    """One backend on a stream: the light graph gets what its own key graph left of the frame before."""
+    """One backend on a stream: the other graphs get what its own key graph left of the frame before."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -82,8 +82,10 @@ class _Side:
         """Every graph once."""
         key = self._model.key(frame)
         yield KEY, key.decoded
+        before = self._carry if self._carry is not None and self._carry.image_hw == frame.image_hw else key.carry
+        if self._model.can_fuse:
+            yield FUSE, self._model.key(frame, before).decoded
         if self._model.can_warp:
-            before = self._carry if self._carry is not None and self._carry.image_hw == frame.image_hw else key.carry
             yield WARP, self._model.warp(frame, before).decoded
         self._carry = key.carry
 

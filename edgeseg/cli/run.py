@@ -83,11 +83,18 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
     group.add_argument("--track", action="store_true", help="give instances ids that stay with them")
     group.add_argument("--smooth", action="store_true", help="keep the masks of tracked instances from flickering; needs --track")
+    group.add_argument(
+        "--faithful",
+        action="store_true",
+        help="with a panoptic video model (vpsnet_*), do as its original where edgeseg repairs it: the first frame goes through the flow "
+        "net together with itself; with --track, ids are never forgotten, slip behind an object that has no pixel, and a frame without "
+        "objects uses one up",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
-    settings = StreamSettings(schedule(args.schedule), args.between, args.overlap, args.track, args.smooth)
+    settings = StreamSettings(schedule(args.schedule), args.between, args.overlap, args.track, args.smooth, args.faithful)
     _refuse_overwriting(args)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeseg.bundle import Bundle
 from edgeseg.geometry import Fit
-from edgeseg.types import AnyArray, Instances, Panoptic
+from edgeseg.types import AnyArray, Candidates, Instances, Panoptic
 
 IMAGE = "image"
 """The input that every graph has: uint8 or float32 (1, h, w, 3) BGR."""
@@ -15,6 +16,8 @@ KEY = "key"
 """The graph that every bundle has: it needs nothing but the image."""
 WARP = "warp"
 """The light graph of a video model: it needs the image and what the key graph carries to it."""
+FUSE = "fuse"
+"""What runs on a key frame in place of the key graph where an earlier key frame's tensors are at hand. It carries on what it takes."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Decoded:
 
     instances: Instances | None = None
     panoptic: Panoptic | None = None
+    candidates: Candidates | None = None
+    """Of a panoptic model: what its head chose from."""
 
 
 class Family(Protocol):
@@ -35,6 +40,14 @@ class Family(Protocol):
     """Of these, the maps, which have no rows that could change places: they can be compared number by number."""
     fits: tuple[str, ...]
     """Of `edgeseg.geometry.FITS`, those after which it can tell where in the picture a thing lies."""
+
+    def configured(self, bundle: Bundle) -> Family:
+        """The family as a bundle's labels and settings make it.
+
+        Raises:
+            BundleError: it cannot work with these.
+        """
+        ...
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Turn graph outputs into values in image coordinates, keeping scores strictly above the threshold."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgeseg.bundle import Bundle
 from edgeseg.families.base import Decoded
 from edgeseg.geometry import FITS, Fit
 from edgeseg.masks import SoftMask, SoftMasks
@@ -40,6 +41,9 @@ class MaskRcnnFamily:
     dense: tuple[str, ...] = ()
     fits: tuple[str, ...] = tuple(FITS)
 
+    def configured(self, bundle: Bundle) -> MaskRcnnFamily:  # noqa: ARG002 - it has no settings
+        return self
+
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold; masks stay soft at 28x28."""
         kept = _kept(outputs, fit, score_threshold)
@@ -67,6 +71,9 @@ class FasterRcnnFamily:
     outputs: tuple[str, ...] = (BOXES, SCORES, CLASSES)
     dense: tuple[str, ...] = ()
     fits: tuple[str, ...] = tuple(FITS)
+
+    def configured(self, bundle: Bundle) -> FasterRcnnFamily:  # noqa: ARG002 - it has no settings
+        return self
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold."""

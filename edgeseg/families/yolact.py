@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgeseg.bundle import Bundle
 from edgeseg.families.base import Decoded
 from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMask, SoftMasks, grid_mask
@@ -45,6 +46,9 @@ class YolactFamily:
     dense: tuple[str, ...] = (PROTOTYPES,)
     # Boxes and prototypes are parts of the input; in a letterbox these would not be parts of the picture.
     fits: tuple[str, ...] = ("stretch", "same_shape")
+
+    def configured(self, bundle: Bundle) -> YolactFamily:  # noqa: ARG002 - it has no settings
+        return self
 
     def decode(self, outputs: Mapping[str, AnyArray], fit: Fit, score_threshold: float) -> Decoded:
         """Instances with a score above the threshold and a box of numbers; masks stay soft at prototype size."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeseg.masks import SoftMask, SoftMasks
+from edgeseg.masks import SoftMasks
 from edgeseg.motion.flows import places
 from edgeseg.motion.outline import Outlines
-from edgeseg.motion.propagate import LOST
+from edgeseg.motion.propagate import outlasting
 from edgeseg.motion.trail import Trail
 from edgeseg.opencv import opencv
+from edgeseg.regions import things_of
 from edgeseg.types import BoolArray, F32Array, I32Array, Instances, Panoptic, Segment
 
 THING_SIDE = 64
@@ -29,61 +31,43 @@ class _Layers:
     """int32 (H, W): the map without its things; the nearest of the rest has grown over their places."""
 
 
-def propagate_panoptic(panoptic: Panoptic, trail: Trail) -> Panoptic:
+def propagate_panoptic(panoptic: Panoptic, trail: Trail, score_threshold: float = 0.0) -> Panoptic:
     """The map of the anchor frame as it is in the newest frame.
 
-    Things are followed one by one as `propagate` does. All else is sampled along the dense flow, and grows from around to
-    where a thing has left; what comes in at the picture's edge is taken from the edge. A thing that is lost, and every
-    segment of which no pixel is left, is left out. An empty trail returns its input.
+    Things are followed one by one as `propagate` does, and their scores decay alike. All else is sampled along the dense flow, and
+    grows from around to where a thing has left; what comes in at the picture's edge is taken from the edge. A thing that is lost
+    or whose score is not above the threshold, and every segment of which no pixel is left, is left out. An empty trail returns
+    its input.
     """
     if len(trail) == 0:
         return panoptic
     if trail.lost:
         return Panoptic(np.zeros_like(panoptic.ids), ())
     layers = trail.once(panoptic, lambda: _layers(panoptic))
-    ids = _along(layers.ground, trail.backward)
+    ids, scores = _along(layers.ground, trail.backward), layers.things.scores
     if layers.ids:
         outlines = Outlines.of(trail.align(layers.things)).visible()
         masks = SoftMasks(tuple(outlines.mask(i) for i in range(len(layers.ids))), layers.things.image_hw)
-        for i in np.flatnonzero(outlines.explained >= LOST).tolist():
+        left = outlasting(outlines, trail)
+        scores = (scores * left).astype(np.float32)
+        for i in np.flatnonzero((left > 0) & (scores > score_threshold)).tolist():
             y, x, inside = masks.crop(i)
             ids[y : y + inside.shape[0], x : x + inside.shape[1]][inside] = layers.ids[i]
-    return Panoptic(ids, _segments(panoptic.segments, ids))
+    return Panoptic(ids, _segments(panoptic.segments, ids, dict(zip(layers.ids, scores.tolist(), strict=True))))
+
+
+def followed_things(panoptic: Panoptic, trail: Trail) -> Instances:
+    """The things of a map of the anchor as `propagate_panoptic` follows them: what `Trail.catch_up` takes to do a part of it."""
+    return trail.once(panoptic, lambda: _layers(panoptic)).things
 
 
 def _layers(panoptic: Panoptic) -> _Layers:
     """The things of a map as instances, and the rest."""
-    ids = panoptic.ids
-    boxes, masks, kept = [], [], []
-    for segment in panoptic.segments:
-        if segment.is_thing and (found := _thing(ids, segment.id)) is not None:
-            boxes.append(found.rectangle)
-            masks.append(found)
-            kept.append(segment)
-    things = Instances(
-        boxes=np.array(boxes, np.float32).reshape(len(kept), 4),
-        scores=np.array([segment.score for segment in kept], np.float32),
-        classes=np.array([segment.class_id for segment in kept], np.int64),
-        masks=SoftMasks(tuple(masks), (ids.shape[0], ids.shape[1])),
-        track_ids=np.full(len(kept), -1, np.int64),
-        image_hw=(ids.shape[0], ids.shape[1]),
-    )
-    numbers = tuple(segment.id for segment in kept)
-    return _Layers(things, numbers, _grown(ids, np.isin(ids, numbers)))
-
-
-def _thing(ids: I32Array, number: int) -> SoftMask | None:
-    """One segment's mask on its bounding box; None if no pixel has its number."""
-    cv2 = opencv()
-    inside = (ids == number).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(inside)
-    if not width:
-        return None
-    shrink = min(1.0, THING_SIDE / max(width, height))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    values = cv2.resize(inside[y : y + height, x : x + width].astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    corners = (x, y, x + width, y + height)
-    return SoftMask(values, (float(x), float(y), float(x + width), float(y + height)), corners)
+    numbers = np.array([segment.id for segment in panoptic.segments if segment.is_thing], np.int32)
+    found = things_of(panoptic, THING_SIDE)
+    seen = np.flatnonzero((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1))
+    things, left = found.select(seen), tuple(numbers[seen].tolist())
+    return _Layers(things, left, _grown(panoptic.ids, np.isin(panoptic.ids, left)))
 
 
 def _grown(ids: I32Array, gone: BoolArray) -> I32Array:
@@ -112,8 +96,9 @@ def _along(ids: I32Array, backward: F32Array) -> I32Array:
     return np.asarray(moved, np.int32)
 
 
-def _segments(segments: tuple[Segment, ...], ids: I32Array) -> tuple[Segment, ...]:
-    """The segments of which something is left in a map, with their new areas."""
+def _segments(segments: tuple[Segment, ...], ids: I32Array, scores: Mapping[int, float]) -> tuple[Segment, ...]:
+    """The segments of which something is left in a map, with their new areas and scores; things first, in descending score order."""
     numbers, areas = np.unique(ids, return_counts=True)
     area_of = dict(zip(numbers.tolist(), areas.tolist(), strict=True))
-    return tuple(replace(segment, area=area_of[segment.id]) for segment in segments if segment.id in area_of)
+    left = [replace(one, area=area_of[one.id], score=scores.get(one.id, one.score)) for one in segments if one.id in area_of]
+    return tuple(sorted(left, key=lambda one: (not one.is_thing, -one.score if one.is_thing else 0.0)))

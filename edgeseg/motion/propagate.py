@@ -39,8 +39,7 @@ def propagate(found: Instances, trail: Trail, score_threshold: float = 0.0) -> I
         return found.select(np.zeros(0, np.intp))
     alignment = trail.align(found)
     outlines = Outlines.of(alignment).visible()
-    explained = outlines.explained
-    factor = np.where(explained < LOST, 0, explained) * np.float32(DECAY ** len(trail))
+    factor = outlasting(outlines, trail)
     scores = (found.scores * factor).astype(np.float32)
     boxes = _boxes(found, alignment, outlines)
     in_picture = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -55,6 +54,13 @@ def propagate(found: Instances, trail: Trail, score_threshold: float = 0.0) -> I
         image_hw=found.image_hw,
         mask_scores=None if found.mask_scores is None else (found.mask_scores * factor).astype(np.float32)[rows],
     )
+
+
+def outlasting(outlines: Outlines, trail: Trail) -> F32Array:
+    """float32 (N,): the part of each instance's score that is left at the end of a trail; 0 where the instance is gone."""
+    explained = outlines.explained
+    left: F32Array = np.where(explained < LOST, 0, explained) * np.float32(DECAY ** len(trail))
+    return left
 
 
 def _boxes(found: Instances, alignment: Alignment, outlines: Outlines) -> F32Array:

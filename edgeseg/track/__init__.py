@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from edgeseg.track.embedding import EmbeddingTracker
 from edgeseg.track.settings import TrackerSettings
 from edgeseg.track.tracker import Tracker
 
-__all__ = ["Tracker", "TrackerSettings"]
+__all__ = ["EmbeddingTracker", "Tracker", "TrackerSettings"]

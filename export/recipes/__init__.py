@@ -9,9 +9,10 @@ from edgeseg.errors import UsageError
 from .base import Recipe
 from .detectron2 import CONFIGS as DETECTRON2
 from .maskrcnn import CONFIGS as MASKRCNN
+from .panoptic import CONFIGS as PANOPTIC
 from .yolact import CONFIGS as YOLACT
 
-RECIPES: dict[str, Recipe] = {entry.name: entry for entry in (*YOLACT, *MASKRCNN, *DETECTRON2)}
+RECIPES: dict[str, Recipe] = {entry.name: entry for entry in (*YOLACT, *MASKRCNN, *DETECTRON2, *PANOPTIC)}
 
 
 def recipe(name: str) -> Recipe:

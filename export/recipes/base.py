@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
-from edgeseg.bundle import InputSpec
+from edgeseg.bundle import InputSpec, Setting
 from edgeseg.errors import UsageError
 from edgeseg.families.base import IMAGE
 from edgeseg.types import Label, SizeHW
@@ -71,6 +71,16 @@ class Recipe(Protocol):
     @property
     def takes(self) -> frozenset[str]:
         """The fields of `ExportOptions` that it takes, besides those that all do."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What its family cannot see in the graphs; for the bundle."""
+        ...
+
+    @property
+    def flow_prefix(self) -> str:
+        """How the names of the flow net's weights begin that may come in a file of their own; empty where there are none."""
         ...
 
     @property

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgeseg.bundle import InputSpec
-from edgeseg.errors import UsageError
 from edgeseg.families import maskrcnn as family
 from edgeseg.families.base import KEY
 from edgeseg.sources.synthetic import LABELS as SYNTHETIC_LABELS
 from edgeseg.types import SizeHW
 
 from ..nets.rcnn.config import RcnnConfig
-from .base import ExportOptions, GraphModule, Recipe, Shapes
+from .base import ExportOptions, GraphModule, Shapes
+from .frames import FrameRecipe
 from .labels import COCO_WITH_GAPS
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 _PROPOSALS = 1000
 _DETECTIONS = 100
-_COUNT_MAX = 1000
-_SIDE_MAX = 16384
-_FITS = {"refuse": "same_shape", "letterbox": "letterbox"}
 _OLD_NAMES = (
     (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$", r"\1.0.\2"),
     (r"^rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1"),
@@ -34,15 +30,8 @@ _OLD_MASK_NAME = r"^roi_heads\.mask_head\.mask_fcn([1-4])\.(weight|bias)$"
 
 
 @dataclass(frozen=True)
-class RcnnRecipe(RcnnConfig):
+class RcnnRecipe(FrameRecipe, RcnnConfig):
     """How a Mask R-CNN is loaded and exported. torch is imported only inside functions, so that recipes can be listed without."""
-
-    frame_hw: SizeHW = (720, 1280)
-    """Shape of the frames that it is exported for."""
-    shorter: int = 800
-    """What their shorter side is resized to,"""
-    longer: int = 1333
-    """unless the longer one would become more than this."""
 
     @property
     def family(self) -> str:
@@ -51,8 +40,8 @@ class RcnnRecipe(RcnnConfig):
 
     @property
     def takes(self) -> frozenset[str]:
-        """What a bundle is for: frames of one shape, resized with it kept, and how much is looked for in them."""
-        return frozenset({"size", "frame", "proposals", "detections", "min_score", "target", "fit"})
+        """The same as of all such nets, and the score that is looked for."""
+        return super().takes | {"min_score"}
 
     @property
     def input_hw(self) -> SizeHW:
@@ -66,38 +55,6 @@ class RcnnRecipe(RcnnConfig):
         """Trunk, input size and classes in a few words."""
         parts = [f"resnet {'-'.join(map(str, self.blocks))}", f"{self.shorter} to {self.longer}", f"{len(self.labels)} classes"]
         return ", ".join(parts if self.masks else [*parts, "boxes only"])
-
-    def with_options(self, options: ExportOptions) -> RcnnRecipe:
-        """The same net for the frames and the scale asked for."""
-        for what, count in (("--proposals", options.proposals), ("--detections", options.detections)):
-            if count is not None and not 1 <= count <= _COUNT_MAX:
-                raise UsageError(f"{what} {count} is outside 1..{_COUNT_MAX}")
-        if options.min_score is not None and not 0 <= options.min_score < 1:
-            raise UsageError(f"--min-score {options.min_score} is outside 0..1")
-        shorter, longer = self.shorter, self.longer
-        if options.size is not None:
-            shorter, longer = options.size if len(options.size) > 1 else (options.size[0], max(longer, options.size[0]))
-        chosen = replace(self, frame_hw=options.frame or self.frame_hw, shorter=shorter, longer=longer)
-        chosen.require_size()
-        return chosen
-
-    def require_size(self) -> None:
-        """Raise UsageError when frames cannot be resized as asked."""
-        asked = f"frames of {self.frame_hw[0]}x{self.frame_hw[1]} at a size of {self.shorter},{self.longer}"
-        sides = (*self.frame_hw, self.shorter, self.longer)
-        if not all(1 <= side <= _SIDE_MAX for side in sides) or self.shorter > self.longer:
-            raise UsageError(f"{asked}: all must lie in 1..{_SIDE_MAX}, and the smaller size comes first")
-        if 0 in self.input_hw:
-            raise UsageError(f"{asked} would have no pixel left on one side; give a larger --size")
-
-    def input_spec(self, options: ExportOptions) -> InputSpec:
-        """Frames of the shape that the bundle is for; others are refused unless the user chose otherwise."""
-        return InputSpec(self.input_hw, options.input_dtype, _FITS[options.fit or "refuse"])
-
-    def same_net(self, other: Recipe) -> bool:
-        """Whether both are one net, whatever their names and input sizes."""
-        size = {"frame_hw": self.frame_hw, "shorter": self.shorter, "longer": self.longer}
-        return isinstance(other, RcnnRecipe) and replace(other, name=self.name, **size) == self
 
     def build_net(self) -> nn.Module:
         """The net without weights."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from edgeseg.bundle import InputSpec
+from edgeseg.bundle import InputSpec, Setting
 from edgeseg.errors import UsageError
 from edgeseg.families import yolact as family
 from edgeseg.families.base import IMAGE, KEY, WARP
@@ -56,6 +56,16 @@ class YolactRecipe(YolactConfig):
         if self.flow is not None:
             parts.append("video")
         return ", ".join(parts)
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """None."""
+        return {}
+
+    @property
+    def flow_prefix(self) -> str:
+        """The flow net of a video model has always been in the same file."""
+        return ""
 
     def with_options(self, options: ExportOptions) -> YolactRecipe:
         """The same net at the input size asked for."""

@@ -208,6 +208,50 @@ def test_a_carried_tensor_that_does_not_fit_is_refused(countdown: Session) -> No
         countdown.run_carrying({}, {**carry, "c": carry["a"]})
 
 
+ACCUMULATOR = TinyGraph(
+    "accumulator",
+    """(uint8[1,4,6,3] image, float[1] total, uint8[1,4,6,3] before) => (float[1] sum, uint8[1,4,6,3] seen, int64[1] changed) {
+        level = Cast<to = 1>(image)  mean = ReduceMean<keepdims = 0>(level)  sum = Add(total, mean)  seen = Identity(image)
+        same = Equal(image, before)  differs = Not(same)  each = Cast<to = 7>(differs)  axes = Constant<value_ints = [0, 1, 2, 3]>()
+        some = ReduceMax<keepdims = 0>(each, axes)  one = Constant<value_ints = [1]>()  changed = Reshape(some, one)
+    }""",
+    lambda feeds: {
+        "sum": feeds["total"] + feeds["image"].astype(np.float32).mean(),
+        "seen": feeds["image"].copy(),
+        "changed": np.array([int((feeds["image"] != feeds["before"]).any())]),
+    },
+    lambda random: {
+        "image": random.integers(0, 256, (1, 4, 6, 3), dtype=np.uint8),
+        "total": np.zeros(1, np.float32),
+        "before": np.zeros((1, 4, 6, 3), np.uint8),
+    },
+)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_graph_feeds_itself_frame_after_frame(name: str, tmp_path: Path) -> None:
+    """With what it computed and with the picture itself, which the caller overwrites meanwhile; two streams do not mix."""
+    file, graph = ACCUMULATOR.write(tmp_path)
+    own = replace(graph, carry={"total": "sum", "before": "seen"})
+    image, start = np.zeros((1, 4, 6, 3), np.uint8), {"total": np.zeros(1, np.float32), "before": np.zeros((1, 4, 6, 3), np.uint8)}
+    with _backend(name, ACCUMULATOR).open(file, own, "fp32", 1) as session:
+        _, carry = session.run_carrying({"image": image, **start}, {})
+        streams, levels, changes = [carry, carry], [0, 0], []
+        for number in range(1, 9):
+            stream, step = number % 2, number + number % 2
+            image[:] = step
+            outputs, streams[stream] = session.run_carrying({"image": image}, streams[stream])
+            levels[stream] += step
+            changes.append(int(outputs["changed"][0]))
+        image[:] = 8
+        outputs, _ = session.run_carrying({"image": image}, streams[0])
+        assert (changes, outputs) == ([1] * 8, {"changed": [0]})
+        session.graph = graph
+        sums = [session.run_carrying({"image": image}, carry)[0]["sum"].tolist() for carry in streams]
+
+    assert sums == [[level + 8] for level in levels]
+
+
 def _read(session: Session, tensor: Carried) -> AnyArray:
     """What a carried tensor holds, by way of ``a - 0``."""
     plain = replace(session.graph, carry={})

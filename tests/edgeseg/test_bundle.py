@@ -49,6 +49,7 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         hashes={name: sha256(tmp_path / name) for name in ("key.onnx", "warp.fp16.onnx")},
         made_with={"torch": "2.13.0"},
         parity={"key": {"pictures": 2, "max_score_error": 1e-6}},
+        settings={"void": True, "limit": 2048, "ratio": 0.5, "unit": "padded"},
         path=tmp_path,
     )
     (tmp_path / MANIFEST).write_text(json.dumps(written.to_json()))
@@ -325,3 +326,14 @@ def test_a_light_graph_that_nothing_feeds_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError, match=r"nothing feeds the inputs \['key_state'\] of graph 'warp'"):
         edgeseg.load(video, backend="fake")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"a": None}, {"a": [1]}, {"a": {}}, {"a": float("inf")}, {"a": "x" * 300}, [1], dict.fromkeys(map(str, range(33)), 1)]
+)
+def test_settings_are_few_plain_values(bundle: Path, settings: object) -> None:
+    """Anything but a number, true, false or a short text is refused, and so are more than 32."""
+    _edit(bundle, lambda manifest: manifest.update(settings=settings))
+
+    with pytest.raises(BundleError, match="not a valid bundle manifest"):
+        read_bundle(bundle)

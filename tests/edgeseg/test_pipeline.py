@@ -39,8 +39,8 @@ def graphs(request: pytest.FixtureRequest) -> Graphs:
 def open_model(tmp_path: Path, graphs: Graphs) -> Callable[..., Model]:
     """``open_model(warp=True)``: a model whose graphs are made up."""
 
-    def open_it(warp: bool = True, fit: str = "stretch", score_threshold: float = 0.3) -> Model:
-        bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", family=graphs.family, warp=warp, fit=fit))
+    def open_it(warp: bool = True, fit: str = "stretch", score_threshold: float = 0.3, fuse: bool = False) -> Model:
+        bundle = read_bundle(tiny_bundle(tmp_path / f"b{warp}", family=graphs.family, warp=warp, fit=fit, fuse=fuse))
 
         def session(name: str) -> Any:
             return Fake(graphs.answer).open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", None)

@@ -161,7 +161,16 @@ def test_to_json_tells_mask_scores_and_segments_where_there_are_some() -> None:
     record = _result(instances=_instances(mask_scores=np.array([0.5, 0.25], np.float32)), panoptic=panoptic).to_json()
 
     assert [entry["mask_score"] for entry in record["instances"]] == [0.5, 0.25]
-    assert record["panoptic"]["segments"][0] == {"id": 1, "class_id": 0, "is_thing": True, "score": 0.5, "area": 48, "track_id": None}
+    assert record["panoptic"]["segments"][0] == {
+        "id": 1,
+        "class_id": 0,
+        "category_id": 47,
+        "label": "cup",
+        "is_thing": True,
+        "score": 0.5,
+        "area": 48,
+        "track_id": None,
+    }
 
 
 def test_to_coco_gives_records_that_pycocotools_reads() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.errors import CheckpointError
-from export import checkpoints
+from export import checkpoints, weight_files
 from export.checkpoints import load_checkpoint
 from export.recipes import RECIPES
 from tests.export.nets.facts import manifest
@@ -263,7 +263,7 @@ def test_two_nets_in_one_file_are_refused(demo_state: State, tmp_path: Path) -> 
 def test_an_oversized_file_is_not_read(demo_state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than any net of the recipes is refused before it fills the memory."""
     path = _saved(demo_state, tmp_path)
-    monkeypatch.setattr(checkpoints, "_MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr(weight_files, "_MAX_BYTES", path.stat().st_size - 1)
 
     assert "too large for a weights file" in _refusal(path)
 

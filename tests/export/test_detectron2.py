@@ -162,8 +162,8 @@ def test_a_truncated_pickle_is_refused_on_the_command_line(tmp_path: Path, capsy
 def test_an_oversized_pickle_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its size is looked at before its content."""
     path = write_pickle(tmp_path, state())
-    monkeypatch.setattr("edgeseg_export.checkpoints._MAX_BYTES", path.stat().st_size - 1)
-    monkeypatch.setattr("edgeseg_export.checkpoints.read_pickle", lambda _: pytest.fail("was read"))
+    monkeypatch.setattr("edgeseg_export.weight_files._MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("edgeseg_export.weight_files.read_pickle", lambda _: pytest.fail("was read"))
 
     assert "too large for a weights file" in _refusal(path, capsys)
 

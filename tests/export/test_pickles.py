@@ -24,8 +24,8 @@ import torch
 
 from edgeseg.errors import CheckpointError
 from export import pickles
-from export.checkpoints import _read, _unwrapped
 from export.pickles import read_pickle
+from export.weight_files import _read, _unwrapped
 
 PROTOCOLS = (2, 3, 4, 5)
 ARRAYS = {

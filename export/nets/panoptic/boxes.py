@@ -1,7 +1,7 @@
 """Boxes whose corner is their last pixel.
 
-All between the anchors and the outputs is computed with *ends* instead, the corner plus one pixel: widths, overlaps and offsets are then those
-of any other box.
+All between the anchors and the outputs is computed with *ends* instead, the corner plus one pixel: widths, overlaps and offsets are then
+those of any other box.
 """
 
 from __future__ import annotations

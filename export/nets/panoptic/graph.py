@@ -95,7 +95,10 @@ class PanopticGraph(nn.Module):
 
 
 class FuseGraph(PanopticGraph):
-    """Of a frame after another: takes that one's last two outputs too, features (1, C, H / 4, W / 4) and picture; gives what the key graph gives."""
+    """Of a frame after another: takes that one's last two outputs too, features (1, C, H / 4, W / 4) and picture.
+
+    It gives what the key graph gives.
+    """
 
     net: VpsNet
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgeseg.motion import MotionEstimator, Trail, propagate_panoptic
-from edgeseg.motion.panoptic import _along, _grown
+from edgeseg.motion.panoptic import _along, _grown, followed_things
+from edgeseg.motion.propagate import DECAY
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig
 from edgeseg.types import Panoptic, Segment
 
@@ -53,15 +54,44 @@ def test_empty_trail_returns_its_input():
 
 
 def test_a_still_picture_keeps_its_map(trail_through, texture):
-    """Nearly every pixel keeps its number; segments keep all but their areas."""
+    """Nearly every pixel keeps its number; segments keep all but their areas, and things a little of their scores."""
     before = panoptic(layout(), {1001, 1002})
 
     after = propagate_panoptic(before, trail_through([texture()] * 3))
 
     assert (after.ids == before.ids).mean() > 0.995
-    assert [vars(s) | {"area": 0} for s in after.segments] == [vars(s) | {"area": 0} for s in before.segments]
+    kept = [vars(s) | {"area": 0, "score": 0} for s in after.segments]
+    assert kept == [vars(before.segments[i]) | {"area": 0, "score": 0} for i in (3, 2, 0, 1)]
+    for segment, i in zip(after.segments, (3, 2, 0, 1), strict=True):
+        decay = DECAY**2 if segment.is_thing else 1
+        assert 0.98 * decay * before.segments[i].score < segment.score <= decay * before.segments[i].score * (1 + 1e-6)
     for segment in after.segments:
         assert segment.area == (after.ids == segment.id).sum()
+
+
+def test_things_come_first_and_best_first(trail_through, texture):
+    """In the order of their scores now; those that are not above the threshold leave their place to the ground."""
+    before = panoptic(layout(), {1001, 1002})
+    trail = trail_through([texture()] * 2)
+
+    assert [s.id for s in propagate_panoptic(before, trail).segments] == [1002, 1001, 1, 2]
+    assert [s.id for s in propagate_panoptic(before, trail, 1.5).segments] == [1, 2]
+    assert 1001 not in propagate_panoptic(before, trail, 1.5).ids
+
+
+def test_a_part_of_the_way_can_be_done_beforehand(trail_through, texture, warped, monkeypatch):
+    """What was caught up is not followed again, and the result is the same."""
+    before = panoptic(layout(), {1001, 1002})
+    pictures = [warped(texture(), [[1, 0, 4 * k], [0, 1, 0]]) for k in range(5)]
+    straight = propagate_panoptic(before, trail_through(pictures))
+
+    trail = trail_through(pictures)
+    assert [trail.catch_up(followed_things(before, trail), 3) for _ in range(2)] == [False, True]
+    monkeypatch.setattr("edgeseg.motion.align.Alignment.advance", None)
+    parted = propagate_panoptic(before, trail)
+
+    assert np.array_equal(parted.ids, straight.ids)
+    assert parted.segments == straight.segments
 
 
 def test_a_panning_picture_takes_its_map_along(trail_through, texture, warped):
