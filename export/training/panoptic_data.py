@@ -120,7 +120,7 @@ def cell_flow(flow: SceneFlow, input_hw: SizeHW) -> tuple[F32Array, F32Array]:
     return np.pad(cells.transpose(2, 0, 1), ((0, 0), *padding)), np.pad(seen, padding)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _scene(seed: int) -> Scene:
     size_hw = SCENES_HW[seed % len(SCENES_HW)]
     return Scene(SceneConfig(seed=seed, size_hw=size_hw, frame_count=FRAME_COUNT))
