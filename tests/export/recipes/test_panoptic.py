@@ -82,7 +82,7 @@ def test_frames_are_resized_as_the_originals_resize_them(name: str, frame: tuple
 
 
 def test_upsnet_rounds_halves_to_even_and_vpsnet_up() -> None:
-    """As OpenVC's resize does with a factor, and as mmcv does."""
+    """As OpenCV's resize does with a factor, and as mmcv does."""
     options = ExportOptions(frame=(4, 5), size=(2, 100))
 
     assert configured(recipe("upsnet_resnet50_coco"), options).input_hw == (2, 2)
@@ -199,8 +199,7 @@ def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_flow_weights_come_from_a_file_of_their_own(tmp_path: Path, flow_file: Path) -> None:
     """Together the two files are the net; without the second, the message says what to do."""
-    state = {key: value for key, value in filled_without_flow().items() if not key.startswith(FLOW)}
-    file = _saved(state, tmp_path / "net.pth")
+    file = _saved(filled(SMALL_TRACK).state_dict() | _fuse_module(), tmp_path / "net.pth")
 
     net = load_checkpoint(file, LARGE_FLOW, flow_file)
 
@@ -210,9 +209,8 @@ def test_flow_weights_come_from_a_file_of_their_own(tmp_path: Path, flow_file: P
     assert "--flow-weights" in message
 
 
-def filled_without_flow() -> State:
-    """The small net's weights, with zeros of no size on disk for FlowNet2."""
-    return filled(replace(LARGE_FLOW, fuse=FuseSpec(flow_width=4))).state_dict() | {f"{FLOW}.none": torch.zeros(1)}
+def _fuse_module() -> State:
+    return {name: value for name, value in filled(SMALL_VPS).state_dict().items() if name.startswith("extra_neck.")}
 
 
 def test_flow_weights_are_refused_where_they_have_no_place(tmp_path: Path) -> None:

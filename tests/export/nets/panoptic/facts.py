@@ -45,7 +45,7 @@ SMALL_UPS = PanopticRecipe(
     longer=130,
 )
 SMALL_TRACK = replace(SMALL_UPS, name="small_track", flavour=VPSNET, deformable=False, gap=False, embedding=12)
-SMALL_VPS = replace(SMALL_TRACK, name="small_vps", fuse=FuseSpec(flow_width=4))
+SMALL_VPS = replace(SMALL_TRACK, name="small_vps", fuse=FuseSpec(flow_width=0.05))
 """It fuses and tracks."""
 
 
