@@ -13,8 +13,6 @@ SIZE_STEP = 64
 """A net halves its input six times, and its decoder meets the encoder's maps again: sides are multiples of this."""
 UNIT = 20.0
 """Pixels that the nets' flow of 1 stands for."""
-OFFICIAL_CHANNELS = 64
-"""Of the first layer of each net."""
 _PIXEL_VALUES = 255.0
 SLOPE = 0.1
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .flownet_parts import OFFICIAL_CHANNELS, UNIT, normalised, padded
+from .flownet_parts import UNIT, normalised, padded
 from .flownet_pyramids import FlowNetSimple
 
 _QUARTER = 0.25
 
 
 class FlowNetS(nn.Module):
-    """The flow between two pictures by one net, whose first layer has ``channels`` channels; the calls are those of `FlowNet2`."""
+    """The flow between two pictures by one net, with a part of the full one's channels; the calls are those of `FlowNet2`."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: float) -> None:
         super().__init__()
-        self.net = FlowNetSimple(6, channels / OFFICIAL_CHANNELS)
+        self.net = FlowNetSimple(6, width)
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """Two pictures (B, 3, H, W), RGB from 0 to 255 -> the flow (B, 2, H, W) in pixels from ``image`` to ``reference``."""

@@ -26,7 +26,7 @@ from tests.export.nets.panoptic.facts import FLOW, manifest
 from tests.export.reduced import require_all_built
 from tests.fill_panoptic import fill_panoptic
 
-NETS: dict[str, Callable[[], nn.Module]] = {"flownet2": lambda: FlowNet2(width=1 / 16), "flownets": lambda: FlowNetS(channels=4)}
+NETS: dict[str, Callable[[], nn.Module]] = {"flownet2": lambda: FlowNet2(width=1 / 16), "flownets": lambda: FlowNetS(width=1 / 16)}
 TRACED = [pytest.param("flownet2", marks=pytest.mark.slow), "flownets", "parts"]
 Trace = Callable[[str], tuple[Path, Graph]]
 
