@@ -49,8 +49,6 @@ def test_every_family_reaches_every_output(tmp_path, family, options):
     """Lines, video and pictures, with and without what video adds; pictures are painted on. Maps cannot be smoothed."""
     options = [option for option in options if option != "--smooth" or family != panoptic.NAME]
     bundle, video, lines, folder = tiny_bundle(tmp_path / "b", family=family), tmp_path / "o.mp4", tmp_path / "o.jsonl", tmp_path / "o"
-    # Masks that are regions of a panoptic map are not smoothed.
-    options = [option for option in options if option != "--smooth" or family != panoptic.NAME]
     command = ["run", str(bundle), CLIP, "--backend", "onnxruntime", "--threads", "1", *options]
 
     assert main([*command, "--out", str(video), "--jsonl", str(lines)]) == 0
