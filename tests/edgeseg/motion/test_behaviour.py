@@ -252,7 +252,7 @@ def test_a_panoptic_map_moves_with_its_thing() -> None:
 
     assert _iou(moved.ids == 2, _square(80, 50, 48)) > 0.9
     assert [(segment.id, segment.class_id, segment.area) for segment in moved.segments] == [
-        (1, 5, int((moved.ids == 1).sum())),
         (2, 0, int((moved.ids == 2).sum())),
+        (1, 5, int((moved.ids == 1).sum())),
     ]
     assert sum(segment.area for segment in moved.segments) == HW[0] * HW[1]
