@@ -66,7 +66,7 @@ def test_a_video_model_learns() -> None:
 
     assert set(told[0]) == IMAGE_TERMS | {"flow", "track"}
     for name in ("objectness", "class", "semantic", "track"):
-        assert min(part[name] for part in told) < 0.8 * told[0][name]
+        assert min(part[name] for part in told) < 0.9 * told[0][name]
 
 
 @pytest.mark.parametrize("stage", [_image, _video])
