@@ -131,9 +131,18 @@ def test_vectors_tell_who_is_who_and_who_is_new() -> None:
     ids[0, :2] = torch.tensor([8, 99])
     now, then = frames(1).truths._replace(ids=ids), frames(1).truths
     vectors, earlier = torch.zeros(2, 1, SLOTS, 3)
-    earlier[0, 0], earlier[0, 1] = torch.tensor([-9.0, 0, -9]), torch.tensor([9.0, 0, -9])
-    vectors[0, 0], vectors[0, 1] = torch.tensor([9.0, 0, 0]), torch.tensor([0.0, 0, 9])
+    earlier[0, 0], earlier[0, 1] = torch.tensor([-4.0, 0, -4]), torch.tensor([4.0, 0, -4])
+    vectors[0, 0], vectors[0, 1] = torch.tensor([4.0, 0, 0]), torch.tensor([0.0, 0, 4])
 
-    assert track_loss(vectors, earlier, now, then).item() == pytest.approx(0, abs=1e-6)
+    assert track_loss(vectors, earlier, now, then).item() == pytest.approx(0, abs=1e-5)
     assert track_loss(0 * vectors, earlier, now, then).item() == pytest.approx(math.log(3), rel=1e-5)
     assert track_loss(-vectors, earlier, now, then).item() > 40
+
+
+def test_large_products_cost_by_themselves() -> None:
+    """Their excess over 20, squared; where they are right too."""
+    now = frames(1).truths
+    vectors = torch.zeros(1, SLOTS, 2)
+    vectors[0, 0, 0] = vectors[0, 1, 1] = 120**0.5
+
+    assert track_loss(vectors, vectors, now, now).item() == pytest.approx(1e-3 * 2 * 100**2 / 2)
