@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from edgeseg.families import Decoded
 from edgeseg.motion import Motion
+from edgeseg.ops.panoptic.identity import ids_of_rows
 from edgeseg.regions import with_track_ids
 from edgeseg.track import EmbeddingTracker, Tracker
-from edgeseg.types import Candidates, Frame, I64Array, Instances
+from edgeseg.types import Frame, Instances
 
 
 class Identities:
@@ -21,7 +20,8 @@ class Identities:
 
     Args:
         smooth: see `Tracker`; not for panoptic results, whose masks would no longer be those of the map.
-        faithful: give ids by embeddings as VPSNet's original does, see `EmbeddingTracker` and `ids_of_rows`.
+        faithful: give ids by embeddings as VPSNet's original does, see `EmbeddingTracker` and
+            `edgeseg.ops.panoptic.identity.ids_of_rows`.
 
     Raises:
         MissingDependencyError: SciPy is not installed.
@@ -42,7 +42,7 @@ class Identities:
         candidates = decoded.candidates
         if decoded.instances is None or candidates is None or candidates.embeddings is None:
             return decoded
-        ids = ids_of_rows(candidates, self._embeddings.update(candidates), faithful=self._faithful)
+        ids = ids_of_rows(candidates, self._embeddings.update(candidates), self._faithful)
         return _with_ids(decoded, replace(decoded.instances, track_ids=ids))
 
     def match(self, frame: Frame, decoded: Decoded, motion: Motion | None) -> Decoded:
@@ -62,22 +62,6 @@ class Identities:
         if decoded.instances is not None and not _is_recognised(decoded):
             self._tracker.follow(frame, decoded.instances, motion)
         return decoded
-
-
-def ids_of_rows(candidates: Candidates, ids: I64Array, *, faithful: bool = False) -> I64Array:
-    """The ids int64 (R,) of the instances of a panoptic result.
-
-    Args:
-        candidates: what its head saw, M of them.
-        ids: int64 (M,): their ids.
-        faithful: as the original: it takes the ids of the slots one after the other for the slots that have a pixel, so that behind
-            a slot that has none all others get a wrong id.
-    """
-    of_slots = ids[candidates.kept]
-    if not faithful:
-        return of_slots[candidates.rows]
-    present = candidates.rows if candidates.present is None else candidates.present
-    return of_slots[np.searchsorted(present, candidates.rows)]
 
 
 def _is_recognised(decoded: Decoded) -> bool:

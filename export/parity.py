@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from edgeseg.backends import BACKENDS
-from edgeseg.bundle import Graph, InputSpec
+from edgeseg.bundle import Bundle, InputSpec
 from edgeseg.errors import ExportError
 from edgeseg.evaluation.agreement import WEAK, Agreement, mask_ious
 from edgeseg.families import family
@@ -86,28 +85,27 @@ class Parity:
             )
 
 
-def compare(name: str, traced: GraphModule, graph: Graph, file: Path, spec: InputSpec, feeds: Iterable[Mapping[str, AnyArray]]) -> Parity:
+def compare(bundle: Bundle, name: str, traced: GraphModule, feeds: Iterable[Mapping[str, AnyArray]]) -> Parity:
     """Run module and file on the same feeds and match what they find.
 
     Args:
-        name: the runtime family.
+        bundle: says how outputs are decoded, and where the files lie.
+        name: of the graph.
         traced: the module that was exported.
-        graph: what the exporter says of the file.
-        file: the ONNX file.
-        spec: the bundle's input.
         feeds: input name -> array, once for each run.
     """
     parity = Parity()
+    decoder = family(bundle.family).configured(bundle)
     # At network size, so that the pictures' own size plays no part.
-    fit = spec.place(spec.size)
-    with BACKENDS[BACKEND].open(file, graph, "fp32", None) as session:
+    fit = bundle.input.place(bundle.input.size)
+    with BACKENDS[BACKEND].open(bundle.file(name, "fp32"), bundle.graphs[name], "fp32", None) as session:
         for given in feeds:
             wanted, found = _run_module(traced, given), session.run(given)
-            for output in dense_outputs(name, traced.carry):
+            for output in dense_outputs(bundle.family, traced.carry):
                 parity.dense_error[output] = max(parity.dense_error.get(output, 0.0), dense_error(wanted[output], found[output]))
             parity.pictures += 1
             for limit, take in ((SCORE_COMPARED, parity.match), (SCORE_COMPARED * WEAK, parity.agreement.add)):
-                instances = [family(name).decode(outputs, fit, limit).instances for outputs in (wanted, found)]
+                instances = [decoder.decode(outputs, fit, limit).instances for outputs in (wanted, found)]
                 if instances[0] is not None and instances[1] is not None:
                     take(instances[0], instances[1])
     return parity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,8 +67,6 @@ def export_bundle(job: Job, report: Callable[[str], None], notice: Callable[[str
     with staging(job.out) as folder:
         graphs = _trace(job, modules, folder)
         report("trace")
-        parity = {name: _compare(job, name, modules, graphs[name], folder) for name in modules}
-        report("compare")
         bundle = Bundle(
             family=job.recipe.family,
             recipe=job.recipe.name,
@@ -77,10 +75,12 @@ def export_bundle(job: Job, report: Callable[[str], None], notice: Callable[[str
             graphs=graphs,
             hashes={file.name: sha256(file) for file in sorted(folder.iterdir())},
             made_with=_versions(),
-            parity={name: result.to_json() for name, result in parity.items()},
             path=folder,
             settings=job.recipe.settings,
         )
+        parity = {name: _compare(job, bundle, name, modules) for name in modules}
+        bundle = replace(bundle, parity={name: result.to_json() for name, result in parity.items()})
+        report("compare")
         bundle = add_precisions(bundle, _ledger(bundle, parity), job.reduction, notice)
         report("reduce")
         write_manifest(bundle, folder)
@@ -96,9 +96,9 @@ def _trace(job: Job, modules: Mapping[str, GraphModule], folder: Path) -> dict[s
     return graphs
 
 
-def _compare(job: Job, name: str, modules: Mapping[str, GraphModule], graph: Graph, folder: Path) -> Parity:
+def _compare(job: Job, bundle: Bundle, name: str, modules: Mapping[str, GraphModule]) -> Parity:
     feeds = feeds_for(name, modules, job.input, (sample.pixels for sample in job.pictures))
-    parity = compare(job.recipe.family, modules[name], graph, folder / graph.files[REFERENCE], job.input, feeds)
+    parity = compare(bundle, name, modules[name], feeds)
     parity.require()
     return parity
 

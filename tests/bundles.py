@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import MANIFEST, Bundle, Graph, InputSpec, TensorSpec, sha256
-from edgeseg.families import maskrcnn, yolact
+from edgeseg.families import maskrcnn, panoptic, yolact
 from edgeseg.families.base import FUSE, IMAGE, KEY, WARP
 from edgeseg.types import BoolArray, Label, SizeHW
 
@@ -105,6 +105,7 @@ def tiny_bundle(
         input=InputSpec((size, size), input_dtype, fit),
         graphs=graphs,
         hashes={file.name: sha256(file) for file in folder.glob("*.onnx")},
+        settings=SETTINGS.get(family, {}),
         made_with={"edgeseg": "test"},
     )
     (folder / MANIFEST).write_text(json.dumps(bundle.to_json()), encoding="utf-8")
@@ -122,7 +123,8 @@ def tiny_expected(
 ) -> list[Expected]:
     """What a tiny bundle must report for any picture of ``image_hw`` that fills its input, best first, scores strictly above ``score``."""
     expect = _EXPECTED[family]
-    return [expect(entry, image_hw, size) for entry in found if entry.score > score]
+    expected = [expect(entry, image_hw, size) for entry in found if entry.score > score]
+    return _apart(expected) if family == panoptic.NAME else expected
 
 
 def _expected_yolact(entry: Found, image_hw: SizeHW, size: int) -> Expected:
@@ -172,6 +174,28 @@ def _expected_fasterrcnn(entry: Found, image_hw: SizeHW, size: int) -> Expected:
     return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, tuple(box.tolist()), mask)
 
 
+def _expected_panoptic(entry: Found, image_hw: SizeHW, size: int) -> Expected:
+    """The mask is resized to the whole pixels of its box, corners inclusive, at network size; then the map is, to the nearest."""
+    x1, y1, x2, y2 = (int(corner * size / CELLS) for corner in entry.box)
+    mask = np.zeros((size, size), np.uint8)
+    inside = cv2.resize(_mask_logits(entry), (x2 - x1 + 1, y2 - y1 + 1), interpolation=cv2.INTER_LINEAR) > 0
+    mask[y1 : y2 + 1, x1 : x2 + 1] = inside[: size - y1, : size - x1]
+    mask = cv2.resize(mask, image_hw[::-1], interpolation=cv2.INTER_NEAREST)
+    return Expected(entry.class_id, 10 * (entry.class_id + 1), entry.score, (), mask > 0)
+
+
+def _apart(expected: list[Expected]) -> list[Expected]:
+    """A pixel belongs to the first; boxes are the smallest around what is left, and nothing left is no instance."""
+    taken, left = np.zeros_like(expected[0].mask) if expected else None, []
+    for entry in expected:
+        mask = entry.mask & ~taken
+        taken |= mask
+        if mask.any():
+            x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+            left.append(replace(entry, box=(x, y, x + width, y + height), mask=mask))
+    return left
+
+
 def _box_in_picture(entry: Found, image_hw: SizeHW, size: int) -> np.ndarray:
     ratio = np.array(image_hw[::-1] * 2, np.float32) / np.float32(size)
     return np.array(entry.box, np.float32) * np.float32(size / CELLS) * ratio
@@ -190,6 +214,7 @@ _EXPECTED: dict[str, Callable[[Found, SizeHW, int], Expected]] = {
     maskrcnn.NAME: _expected_maskrcnn,
     maskrcnn.DETECTRON2_NAME: _expected_detectron2,
     maskrcnn.BOX_ONLY_NAME: _expected_fasterrcnn,
+    panoptic.NAME: _expected_panoptic,
 }
 
 
@@ -221,11 +246,29 @@ def _fasterrcnn_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarr
     return _rows(found, size / CELLS)
 
 
+def _mask_logits(entry: Found) -> np.ndarray:
+    """float32 (28, 28) inside the box: 8 and -8."""
+    return np.where(_mask_28(entry) > 0, np.float32(8), np.float32(-8))
+
+
+def _panoptic_outputs(found: Sequence[Found], size: int) -> dict[str, np.ndarray]:
+    """All labels are things, and the semantics see the first everywhere: what no instance explains is void."""
+    logits = np.zeros((ROWS, 28, 28), np.float32)
+    for i, entry in enumerate(found):
+        logits[i] = _mask_logits(entry)
+    semantic = np.ones((2, size // 4, size // 4), np.float32)
+    semantic[0] = 2
+    return _rows(found, size / CELLS) | {panoptic.MASK_LOGITS: logits, panoptic.SEMANTIC: semantic}
+
+
+SETTINGS = {panoptic.NAME: {panoptic.VOID: True, panoptic.STUFF_AREA_LIMIT: 0}}
+"""Family -> what its bundles say besides."""
 OUTPUTS: dict[str, Callable[[Sequence[Found], int], dict[str, np.ndarray]]] = {
     yolact.NAME: _yolact_outputs,
     maskrcnn.NAME: _maskrcnn_outputs,
     maskrcnn.DETECTRON2_NAME: _maskrcnn_outputs,
     maskrcnn.BOX_ONLY_NAME: _fasterrcnn_outputs,
+    panoptic.NAME: _panoptic_outputs,
 }
 """Family -> what a graph of it gives for such detections, with an input of that side."""
 

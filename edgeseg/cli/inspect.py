@@ -59,6 +59,7 @@ def _text(bundle: Bundle) -> str:
         ("recipe", bundle.recipe),
         ("labels", f"{len(bundle.labels)}: {names}{more}"),
         ("input", f"{width}x{height} {bundle.input.dtype}, {bundle.input.fit}, {bundle.input.resample}"),
+        *([("settings", ", ".join(f"{name} {value}" for name, value in bundle.settings.items()))] if bundle.settings else []),
         *[row for name, graph in bundle.graphs.items() for row in _graph_rows(bundle, name, graph)],
         *_shared_rows(bundle),
         ("hashes", "every file matches its SHA-256"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from edgeseg.errors import BundleError
 from edgeseg.families.base import Decoded, Family
 from edgeseg.families.maskrcnn import Detectron2Family, FasterRcnnFamily, MaskRcnnFamily
+from edgeseg.families.panoptic import PanopticFamily
 from edgeseg.families.yolact import YolactFamily
 
 __all__ = ["FAMILIES", "Decoded", "Family", "family"]
 
-FAMILIES: dict[str, Family] = {entry.name: entry for entry in (YolactFamily(), MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily())}
+FAMILIES: dict[str, Family] = {
+    entry.name: entry for entry in (YolactFamily(), MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily(), PanopticFamily())
+}
 
 
 def family(name: str) -> Family:

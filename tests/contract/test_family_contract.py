@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from edgeseg.families import FAMILIES
+from edgeseg.families import FAMILIES, panoptic
 from edgeseg.geometry import FITS
 from edgeseg.types import Instances
 from tests.bundles import FOUND, OUTPUTS, ROWS, Found, tiny_expected
@@ -59,7 +59,8 @@ def test_every_form_of_a_mask_is_the_same_mask(name: str) -> None:
         assert np.array_equal((soft > 0.5)[clear], pasted[clear])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Instances that lie in the same place share no pixel of a panoptic map, and equal ones go the other way round there.
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != panoptic.NAME])
 def test_rows_above_the_threshold_come_out_best_first(name: str) -> None:
     """Strictly above; rows of score -1 never, even at 0; equal scores keep their order."""
     found = tuple(Found(k, score, (2, 2, 8, 8)) for k, score in enumerate((0.25, 0.75, 0.5, 0.75)))
@@ -79,4 +80,4 @@ def test_a_box_that_is_no_number_is_no_instance(name: str) -> None:
     instances = FAMILIES[name].decode(outputs, FITS["stretch"](HW, (64, 64), "bilinear"), 0.0).instances
 
     assert instances is not None
-    np.testing.assert_allclose(instances.boxes, _found(name).boxes[1:])
+    np.testing.assert_allclose(instances.boxes, _found(name, found=FOUND[1:]).boxes)

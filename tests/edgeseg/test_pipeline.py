@@ -207,6 +207,7 @@ def test_what_was_found_moves_with_the_picture(open_model: Callable[..., Model],
         ({"between": "warp"}, "has no graph for warped frames. Use --between propagate, or export a video model"),
         ({"between": "both"}, "between must be one of auto, warp, propagate, got 'both'"),
         ({"smooth": True}, r"switch tracking on as well \(--track\)"),
+        ({"faithful": True, "track": True}, "has nothing that --faithful would restore: it is for panoptic video models"),
         ({"schedule": "sometimes"}, "there is no schedule 'sometimes'"),
     ],
 )

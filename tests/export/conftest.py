@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -83,11 +83,19 @@ class Traced:
     graphs: dict[str, Graph]
     """All that were traced, in the folder of the file."""
     labels: tuple[Label, ...]
+    settings: Mapping[str, bool | int | float | str]
 
     @property
     def module(self) -> GraphModule:
         """What the file was traced from."""
         return self.modules[self.name]
+
+    def bundle(self, file: Path | None = None) -> Bundle:
+        """What a manifest would say, with another file in the place of the graph's own."""
+        file = file or self.file
+        graph = replace(self.graph, files={"fp32": file.name})
+        graphs = {self.name: graph}
+        return Bundle(self.family, "tiny", self.labels, self.input, graphs, {}, path=file.parent, settings=self.settings)
 
     def feeds(self, pictures: Iterable[U8Array]) -> list[dict[str, AnyArray]]:
         """What the graph can be run on."""
@@ -105,7 +113,8 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trac
         modules = recipe.graphs(filled(recipe), options)
         folder = tmp_path_factory.mktemp(variant)
         graphs = graphs_to_onnx(modules, spec, folder, "fp32")
-        return Traced(name, recipe.family, modules, graphs[name], folder / graphs[name].files["fp32"], spec, graphs, recipe.labels)
+        file = folder / graphs[name].files["fp32"]
+        return Traced(name, recipe.family, modules, graphs[name], file, spec, graphs, recipe.labels, recipe.settings)
 
     return trace
 
@@ -122,7 +131,9 @@ def tiny_float_bundle(tiny_graph: Callable[[str], Traced], tmp_path_factory: pyt
         if len(files) > 1:
             share_weights(files, folder / WEIGHTS)
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_manifest(Bundle(traced.family, variant, traced.labels, traced.input, traced.graphs, hashes), folder)
+        write_manifest(
+            Bundle(traced.family, variant, traced.labels, traced.input, traced.graphs, hashes, settings=traced.settings), folder
+        )
         return folder
 
     return write

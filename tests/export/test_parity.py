@@ -40,7 +40,7 @@ def pictures() -> list[U8Array]:
 
 
 def _compare(traced: Traced, file: Path, pictures: list[U8Array]) -> Parity:
-    return compare(traced.family, traced.module, traced.graph, file, traced.input, traced.feeds(pictures))
+    return compare(traced.bundle(file), traced.name, traced.module, traced.feeds(pictures))
 
 
 @pytest.mark.parametrize("variant", ["plain", "float32", "plus", "video", "warp", "warp_minimal", "rcnn", "rcnn_v2_tensorrt", "faster"])

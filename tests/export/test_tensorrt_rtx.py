@@ -15,12 +15,12 @@ from edgeseg.data import demo_bundle
 from tests.build_engines import needs_rtx, require_built
 from tests.export.conftest import Traced
 from tests.export.reduced import require_all_built
-from tests.export.tiny import VARIANTS
+from tests.export.tiny import VARIANTS, each
 
 pytestmark = needs_rtx
 
 
-@pytest.mark.parametrize("variant", [name for name, (_, options, _) in VARIANTS.items() if options.target != "cpu"])
+@pytest.mark.parametrize("variant", each(name for name, (_, options, _) in VARIANTS.items() if options.target != "cpu"))
 def test_small_nets_build(tiny_graph: Callable[[str], Traced], variant: str, tmp_path: Path) -> None:
     """Every kind of input, of NMS and of layer, and the warp by flow, in every precision, with the names that the manifest holds."""
     traced = tiny_graph(variant)

@@ -66,6 +66,14 @@ def test_engines_like_their_graphs_are_within_budget(gpu, video, capsys):
     assert key["sha256"] == read_bundle(video).hashes["key.onnx"]
 
 
+def test_the_graph_that_fuses_is_compared_too(gpu, tmp_path, capsys):
+    """On what the engine's own key graph left of the frame before."""
+    assert main(["build", str(tiny_bundle(tmp_path / "b", fuse=True))]) == 0
+
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
+    assert [(row[0], row[7]) for row in rows] == [("key", "32"), ("fuse", "32")]
+
+
 def test_an_engine_that_loses_instances_is_refused_until_that_is_accepted(gpu, bundle, tmp_path, capsys):
     """The table says how many, a line says what is allowed, and the description of the engine keeps that it was accepted."""
     gpu.bundle = tiny_bundle(tmp_path / "other", found=FOUND[:1])

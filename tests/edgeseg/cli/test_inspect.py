@@ -11,6 +11,7 @@ from edgeseg.bundle import LEDGER, sha256
 from edgeseg.cli import main
 from edgeseg.data import demo_bundle
 from edgeseg.ledger import Ledger
+from tests.bundles import tiny_bundle
 from tests.edgeseg.test_ledger import ENTRY
 
 SHARED = demo_bundle() / "weights.bin"
@@ -34,6 +35,21 @@ def test_a_video_bundle_shows_what_joins_its_graphs(capsys):
     text = capsys.readouterr().out
     for part in ("graph warp", "sum4 -> key_sum4", "reduced -> key_reduced", f"weights.bin, {SHARED.stat().st_size / 1e6:.1f} MB"):
         assert part in text
+
+
+def test_a_bundle_that_fuses_shows_that_graph_and_the_settings(tmp_path, capsys):
+    """What both graphs of key frames carry to the next one, and what the exporter set for the family."""
+    bundle = tiny_bundle(tmp_path / "b", fuse=True)
+    manifest = json.loads((bundle / "model.json").read_text())
+    manifest["settings"] = {"void": True, "stuff_area_limit": 2048}
+    (bundle / "model.json").write_text(json.dumps(manifest))
+
+    assert main(["inspect", str(bundle)]) == 0
+
+    text = capsys.readouterr().out
+    for part in ("graph fuse", "reference_state: float32 [1]", "void True, stuff_area_limit 2048"):
+        assert part in text
+    assert text.count("state -> reference_state") == 2
 
 
 def test_parity_is_shown_as_it_was_recorded(bundle, capsys):

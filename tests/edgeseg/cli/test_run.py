@@ -269,3 +269,12 @@ def test_reader_of_the_lines_may_leave(bundle, checkout):
     assert "Traceback" not in error
     assert "BrokenPipe" not in error
     assert "2000 frames" not in error
+
+
+@pytest.mark.parametrize(("fuse", "code", "message"), [(False, 2, "has nothing that --faithful would restore"), (True, 0, "2 frames in ")])
+def test_faithful_is_for_models_that_have_something_to_restore(tmp_path, capsys, fuse, code, message):
+    """Others are refused with exit code 2."""
+    bundle = tiny_bundle(tmp_path / "b", fuse=fuse)
+
+    assert main(["run", str(bundle), CLIP, "--faithful", "--max-frames", "2", "--backend", "onnxruntime", "--threads", "1"]) == code
+    assert message in capsys.readouterr().err

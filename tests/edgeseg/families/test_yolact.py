@@ -122,5 +122,5 @@ def test_huge_sums_are_certain_not_errors() -> None:
 def test_the_table_knows_its_families() -> None:
     """By the name that bundles hold; another name is a BundleError that says what to do."""
     assert [family(name).name for name in FAMILIES] == list(FAMILIES)
-    with pytest.raises(BundleError, match=r"family 'detr'; this edgeseg knows fasterrcnn, maskrcnn, maskrcnn_d2, yolact\. Upgrade edgeseg"):
+    with pytest.raises(BundleError, match=r"family 'detr'; this edgeseg knows fasterrcnn, maskrcnn, maskrcnn_d2, panoptic, yolact\. Upgrade edgeseg"):
         family("detr")

@@ -1,0 +1,40 @@
+"""VPSNet as its original computes it: the trunk runs on the frame and again on the one before, of which only the picture is kept."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgeseg.families import panoptic
+from edgeseg.families.base import FUSE, IMAGE, KEY
+from export.nets.panoptic.graph import FuseGraph, GraphSpec, PanopticGraph
+from export.recipes.base import GraphModule
+
+CARRY = {panoptic.REFERENCE_IMAGE: panoptic.CARRIED_IMAGE}
+
+
+class FirstFrame(PanopticGraph):
+    """Of one picture, which is all that it leaves for the next."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(1, h, w, 3) BGR -> what the key graph gives but the features."""
+        *found, _, picture = super().forward(image)
+        return *found, picture
+
+
+class TwoBackbones(FuseGraph):
+    """Of a frame after another; it gives what `FirstFrame` gives."""
+
+    def forward(self, image: Tensor, reference_image: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """Two pictures (1, h, w, 3) BGR."""
+        reference = self.net.balanced(self.net.features(self.padded(reference_image)))
+        *found, _, picture = super().forward(image, reference, reference_image)
+        return *found, picture
+
+
+def naive_graphs(net: nn.Module, spec: GraphSpec, outputs: tuple[str, ...]) -> dict[str, GraphModule]:
+    """The two graphs of a net whose recipe's key graph has these outputs."""
+    given = tuple(name for name in outputs if name != panoptic.BSF)
+    return {
+        KEY: GraphModule(FirstFrame(net, spec).eval(), given, carry=CARRY),
+        FUSE: GraphModule(TwoBackbones(net, spec).eval(), given, (IMAGE, *CARRY), CARRY),
+    }
