@@ -136,7 +136,7 @@ def test_vectors_tell_who_is_who_and_who_is_new() -> None:
 
     assert track_loss(vectors, earlier, now, then).item() == pytest.approx(0, abs=1e-5)
     assert track_loss(0 * vectors, earlier, now, then).item() == pytest.approx(math.log(3), rel=1e-5)
-    assert track_loss(-vectors, earlier, now, then).item() > 40
+    assert track_loss(-vectors, earlier, now, then).item() > 7
 
 
 def test_large_products_cost_by_themselves() -> None:
