@@ -19,6 +19,9 @@ SEMANTIC_STRIDE = 4
 """Pixels per cell of the semantic logits."""
 DROPPED = 0.3
 """Part of the objects that a net with an unknown class is taught to call unknown."""
+SCORE_MAX = 20.0
+"""Products of vectors beyond this cost too, or they would grow until classes and overlaps no longer matter beside them."""
+SCORE_SLOPE = 1e-3
 _NEVER = -1e4
 _TINY = 1e-4
 """Keeps the slope of a root finite at 0; in cells."""
@@ -47,7 +50,8 @@ def rpn_loss(logits: Tensor, offsets: Tensor, anchors: Tensor, truths: Truths) -
     chosen = sample(matched.labels, ANCHORS_SAMPLED, ANCHORS_POSITIVE_MAX)
     wanted = (rows(matched.labels, chosen.index) > 0).float()
     entropy = F.binary_cross_entropy_with_logits(rows(logits, chosen.index), wanted, reduction="none")
-    positive = chosen._replace(index=chosen.index[:, :ANCHORS_POSITIVE_MAX], valid=chosen.valid[:, :ANCHORS_POSITIVE_MAX])
+    first = slice(None, ANCHORS_POSITIVE_MAX)
+    positive = Chosen(chosen.index[:, first], (chosen.valid & (wanted > 0))[:, first])
     shifts = _shifts(truths, matched.owner, positive, Boxes(anchors[positive.index], positive.valid), RPN_WEIGHTS)
     errors = F.smooth_l1_loss(rows(offsets, positive.index), shifts, reduction="none", beta=ANCHOR_SMOOTHING)
     count = chosen.valid.sum().clamp(min=1)
@@ -144,7 +148,7 @@ def flow_error(flow: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 
 def track_loss(vectors: Tensor, earlier: Tensor, truths: Truths, earlier_truths: Truths) -> Tensor:
-    """Mean cross entropy of which earlier object each object is, or none of them, whose score is 0.
+    """Mean cross entropy of which earlier object each object is, or none of them, whose score is 0; and a price for large scores.
 
     Args:
         vectors: float32 (B, G, D) of the objects in slots.
@@ -153,12 +157,14 @@ def track_loss(vectors: Tensor, earlier: Tensor, truths: Truths, earlier_truths:
         earlier_truths: the other frame's.
     """
     known = (earlier_truths.classes > 0)[:, None]
-    scores = torch.where(known, vectors @ earlier.transpose(1, 2), _NEVER)
+    products = vectors @ earlier.transpose(1, 2)
+    scores = torch.where(known, products, _NEVER)
     same = (truths.ids[:, :, None] == earlier_truths.ids[:, None]) & known
     wanted = torch.where(same.any(dim=2), same.float().argmax(dim=2) + 1, 0)
     entropy = F.cross_entropy(F.pad(scores, (1, 0)).flatten(0, 1), wanted.flatten(), reduction="none")
     valid = ((truths.classes > 0) & ~truths.ignore).flatten()
-    return _sum(entropy, valid) / valid.sum().clamp(min=1)
+    beyond = (products.abs() - SCORE_MAX).clamp(min=0).square() * (known & (truths.classes > 0)[..., None])
+    return (_sum(entropy, valid) + SCORE_SLOPE * beyond.sum()) / valid.sum().clamp(min=1)
 
 
 def _sum(values: Tensor, mask: Tensor) -> Tensor:
