@@ -97,7 +97,7 @@ def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, pa
     differences = _Differences.between(found, wanted)
     if not any(differences):
         return
-    if _lacks_flow_alone(differences, recipe.flow_prefix):
+    if _lacks_flow_alone(found, differences, recipe.flow_prefix):
         raise CheckpointError(
             f"{path}: holds all of {recipe.name} but its flow net ({len(differences.missing)} entries, {recipe.flow_prefix}...). "
             "Name the file of the flow net, FlowNet2_checkpoint.pth.tar, with --flow-weights"
@@ -116,9 +116,10 @@ def _require_fit(state: Mapping[str, Tensor], wanted: Shapes, recipe: Recipe, pa
     raise CheckpointError(f"{path}: does not fit the recipe {recipe.name}. Keys: {listed}. {advice or 'It fits no other recipe either'}")
 
 
-def _lacks_flow_alone(differences: _Differences, prefix: str) -> bool:
-    others = differences.unexpected or differences.misshaped
-    return bool(prefix) and not others and all(name.startswith(prefix) for name in differences.missing)
+def _lacks_flow_alone(found: Shapes, differences: _Differences, prefix: str) -> bool:
+    if not prefix or differences.unexpected or differences.misshaped:
+        return False
+    return all(name.startswith(prefix) for name in differences.missing) and not any(name.startswith(prefix) for name in found)
 
 
 def _fitting_recipes(state: Mapping[str, Tensor], path: Path) -> str:

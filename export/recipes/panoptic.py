@@ -137,9 +137,9 @@ _UPSNET_DEMO = PanopticRecipe(
     longer=448,
     stuff_area_limit=64,
 )
-"""A small net that knows synthetic scenes."""
+"""A small net that knows synthetic scenes; trained by ``python -m export.training --stage panoptic``."""
 _VPSNET_DEMO = replace(
-    _UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, semantic_channels=(32, 32), fuse=FuseSpec(flow_width=8), embedding=32
+    _UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, fuse=FuseSpec(flow_width=0.08), embedding=32
 )
 
 CONFIGS: tuple[PanopticRecipe, ...] = (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..nets.flow import FlowNetMini, YolactVideo
+from ..nets.panoptic.flownets import FlowNetS
 
 _SLOPE = 0.1
 """Of the leaky ReLU behind its convolutions."""
@@ -21,12 +22,25 @@ def begin_branch(net: YolactVideo) -> None:
     for part in (net.flow_net_pre_convs, net.flow_net):
         for conv in _convolutions(part):
             nn.init.kaiming_normal_(conv.weight, a=_SLOPE)
-    first = _convolutions(net.flow_net.conv1)[0].weight
-    half_out, half_in = first.shape[0] // 2, first.shape[1] // 2
-    first[:half_out, half_in:] = -first[:half_out, :half_in]
+    _begin_with_differences(_convolutions(net.flow_net.conv1)[0].weight)
     _begin_at_identity(net.flow_net)
     for conv in _convolutions(net.spa) if net.spa is not None else []:
         nn.init.zeros_(conv.weight)
+
+
+@torch.no_grad()
+def begin_flow(net: FlowNetS) -> None:
+    """The same start for the flow net of a panoptic model, which sees both pictures in its first convolution."""
+    for conv in _convolutions(net):
+        # Predictions begin near no flow.
+        nn.init.normal_(conv.weight, std=1e-3) if conv.out_channels == 2 else nn.init.kaiming_normal_(conv.weight, a=_SLOPE)
+    _begin_with_differences(_convolutions(net.net.conv1)[0].weight)
+
+
+def _begin_with_differences(weight: Tensor) -> None:
+    """Half of the channels of a first convolution, whose inputs are those of one frame and then of the other."""
+    half_out, half_in = weight.shape[0] // 2, weight.shape[1] // 2
+    weight[:half_out, half_in:] = -weight[:half_out, :half_in]
 
 
 def _begin_at_identity(flow_net: FlowNetMini) -> None:

@@ -32,11 +32,12 @@ class Target:
 
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU (A, B) of corner boxes (A, 4) and (B, 4)."""
-    low, high = torch.maximum(a[:, None, :2], b[None, :, :2]), torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = (high - low).clamp(min=0).prod(dim=2)
-    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(dim=1), (b[:, 2:] - b[:, :2]).prod(dim=1)
-    return overlap / (area_a[:, None] + area_b[None] - overlap)
+    """IoU (..., A, B) of corner boxes (..., A, 4) and (..., B, 4)."""
+    low = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])
+    high = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
+    overlap = (high - low).clamp(min=0).prod(dim=-1)
+    area_a, area_b = ((boxes[..., 2:] - boxes[..., :2]).prod(dim=-1) for boxes in (a, b))
+    return overlap / (area_a[..., :, None] + area_b[..., None, :] - overlap)
 
 
 def match(target: Target, priors: Tensor) -> tuple[Tensor, Tensor]:

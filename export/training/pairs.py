@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from edgeseg.opencv import opencv
 from edgeseg.sources.synthetic import Scene, SceneFlow
-from edgeseg.types import U8Array
+from edgeseg.types import F32Array, SizeHW, U8Array
 
 from ..nets.flow import FLOW_UNIT
 from .data import FRAME_COUNT, picture_of, scenes_of_batch, target_of
@@ -85,15 +85,20 @@ def flow_target(flow: SceneFlow, size: int) -> FlowTarget:
 
     A warp samples with its corners aligned: one cell is 2 / (size - 1) of normalised coordinates.
     """
-    cv = opencv()
-    height, width = flow.image_hw
-    seen = flow.visible.astype(np.float32)
-    weight = cv.resize(seen, (size, size), interpolation=cv.INTER_AREA)
-    total = cv.resize(flow.displacement * seen[..., None], (size, size), interpolation=cv.INTER_AREA)
-    pixels = total / np.maximum(weight, 1e-6)[..., None]
-    cells = pixels * np.array([size / width, size / height], np.float32)
+    cells, weight = mean_flow(flow, (size, size))
     values = cells * np.float32(2 / (size - 1) * FLOW_UNIT)
     return FlowTarget(torch.from_numpy(values.transpose(2, 0, 1)[None].astype(np.float32)), torch.from_numpy(weight[None]))
+
+
+def mean_flow(flow: SceneFlow, size_hw: SizeHW) -> tuple[F32Array, F32Array]:
+    """The flow float32 (h, w, 2) in cells of a map of ``size_hw``, and the part (h, w) of each cell that the other frame shows too."""
+    cv = opencv()
+    (height, width), (rows, columns) = flow.image_hw, size_hw
+    seen = flow.visible.astype(np.float32)
+    weight = cv.resize(seen, (columns, rows), interpolation=cv.INTER_AREA)
+    total = cv.resize(flow.displacement * seen[..., None], (columns, rows), interpolation=cv.INTER_AREA)
+    pixels = total / np.maximum(weight, 1e-6)[..., None]
+    return pixels * np.array([columns / width, rows / height], np.float32), weight
 
 
 def _joined(samples: tuple[FlowTarget, ...]) -> FlowTarget:

@@ -110,7 +110,7 @@ def _survivors(boxes: Tensor) -> Tensor:
     """bool (B, K): greedy suppression among boxes (B, K, 4), best first, as the fixed point that so many rounds come to."""
     width, height = sides(boxes)
     large = (width >= PROPOSAL_SIDE_MIN) & (height >= PROPOSAL_SIDE_MIN)
-    overlaps = torch.stack([box_iou(each, each) > SUPPRESSION_IOU for each in boxes]).triu(diagonal=1).float()
+    overlaps = (box_iou(boxes, boxes) > SUPPRESSION_IOU).triu(diagonal=1).float()
     kept = large
     for _ in range(SUPPRESSION_ROUNDS):
         kept = large & (torch.einsum("bk,bkl->bl", kept.float(), overlaps) == 0)

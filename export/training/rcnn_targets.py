@@ -81,7 +81,7 @@ def _some(indices: Tensor, count: int) -> Tensor:
 
 
 def encode(boxes: Tensor, references: Tensor, weights: tuple[float, float]) -> Tensor:
-    """Offsets (R, 4) that move each reference onto its box, both corners (R, 4): the inverse of `boxes.decode`."""
-    size, reference_size = boxes[:, 2:] - boxes[:, :2], references[:, 2:] - references[:, :2]
-    shift = (boxes[:, :2] + boxes[:, 2:] - references[:, :2] - references[:, 2:]) / 2
-    return torch.cat([weights[0] * shift / reference_size, weights[1] * torch.log(size / reference_size)], dim=1)
+    """Offsets (..., 4) that move each reference onto its box, both corners (..., 4): the inverse of `boxes.decode`."""
+    size, reference_size = boxes[..., 2:] - boxes[..., :2], references[..., 2:] - references[..., :2]
+    shift = (boxes[..., :2] + boxes[..., 2:] - references[..., :2] - references[..., 2:]) / 2
+    return torch.cat([weights[0] * shift / reference_size, weights[1] * torch.log(size / reference_size)], dim=-1)

@@ -205,6 +205,14 @@ def test_weights_that_will_not_do_end_with_one(
     assert {path.name for path in tmp_path.iterdir()} <= {"given.pth"}
 
 
+def test_flow_weights_for_a_net_that_takes_none_are_wrong_usage(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The option is named, and nothing is written."""
+    code, error = _fails(capsys, "yolact_demo", "--weights", weights, "--flow-weights", weights, "--out", tmp_path / "out")
+
+    assert (code, "leave out --flow-weights" in error) == (2, True), error
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -94,7 +94,7 @@ TINY_VPSNET = replace(
     deformable=False,
     gap=False,
     norm_groups=4,
-    fuse=FuseSpec(flow_width=0.03),
+    fuse=FuseSpec(flow_width=0.05),
     embedding=12,
 )
 _FEW = ExportOptions(proposals=40, detections=20, target="cpu")

@@ -68,8 +68,8 @@ VPSNET = Flavour(
 class FuseSpec:
     """The module of a VPSNet that adds an earlier frame's features."""
 
-    flow_width: int | None = None
-    """Channels of the first layer of a small FlowNetS; None = FlowNet2, which the published nets have."""
+    flow_width: float | None = None
+    """Of a small FlowNetS, as a part of the full one's channels; None = FlowNet2, which the published nets have."""
 
 
 @dataclass(frozen=True)

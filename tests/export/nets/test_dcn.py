@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgeseg.types import F64Array
-from export.nets.dcn import DeformableConv2d
+from export.nets.dcn import DeformableConv2d, OffsetConv2d, deform_conv2d
 from export.to_onnx import to_onnx
 
 
@@ -39,14 +39,18 @@ def _sample(plane: F64Array, y: float, x: float) -> float:
 def _by_definition(layer: DeformableConv2d, x: F64Array) -> F64Array:
     """DCNv2 of one picture (C, H, W), tap by tap."""
     steering = layer.conv_offset_mask(torch.from_numpy(x)[None].float())[0].double().numpy()
-    weight, bias = layer.weight.double().numpy(), layer.bias.double().numpy()
-    out = np.zeros((len(bias), *steering.shape[1:])) + bias[:, None, None]
-    for tap, i, j in np.ndindex(9, *steering.shape[1:]):
-        y = i * layer.stride - 1 + tap // 3 + steering[2 * tap, i, j]
-        column = j * layer.stride - 1 + tap % 3 + steering[2 * tap + 1, i, j]
-        modulation = 1 / (1 + math.exp(-steering[18 + tap, i, j]))
+    modulation = 1 / (1 + np.exp(-steering[18:]))
+    return _summed(x, steering[:18], layer.weight.double().numpy(), layer.stride, modulation) + layer.bias.double().numpy()[:, None, None]
+
+
+def _summed(x: F64Array, offset: F64Array, weight: F64Array, stride: int, modulation: F64Array | None = None) -> F64Array:
+    """The sum over the taps of a 3x3 kernel (O, C, 3, 3), each moved by its offset (18, h, w) and scaled by its modulation (9, h, w)."""
+    out = np.zeros((len(weight), *offset.shape[1:]))
+    for tap, i, j in np.ndindex(9, *offset.shape[1:]):
+        y = i * stride - 1 + tap // 3 + offset[2 * tap, i, j]
+        column = j * stride - 1 + tap % 3 + offset[2 * tap + 1, i, j]
         values = np.array([_sample(plane, y, column) for plane in x])
-        out[:, i, j] += weight[:, :, tap // 3, tap % 3] @ values * modulation
+        out[:, i, j] += weight[:, :, tap // 3, tap % 3] @ values * (1 if modulation is None else modulation[tap, i, j])
     return out
 
 
@@ -60,6 +64,34 @@ def test_equals_the_definition(stride: int, height: int, width: int) -> None:
         actual = layer(x)[0].numpy()
 
     np.testing.assert_allclose(actual, _by_definition(layer, x[0].double().numpy()), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("stride", "height", "width"), [(1, 6, 5), (2, 7, 4), (1, 1, 3)])
+def test_plain_one_equals_the_definition(stride: int, height: int, width: int) -> None:
+    """DCNv1: the same sums without modulation and bias."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 3, height, width), torch.randn(4, 3, 3, 3)
+    offset = 2 * torch.randn(1, 18, -(-height // stride), -(-width // stride))
+
+    actual = deform_conv2d(x, offset, weight, stride)[0].numpy()
+
+    np.testing.assert_allclose(actual, _summed(*(v.double().numpy() for v in (x[0], offset[0], weight)), stride), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_layer_with_its_offsets_equals_the_definition(bias: bool) -> None:
+    """The offsets are those of its own convolution; untrained, they are zero, and it is a plain convolution."""
+    torch.manual_seed(0)
+    layer = OffsetConv2d(3, 4, bias).requires_grad_(False)
+    x = torch.randn(1, 3, 6, 5)
+    torch.testing.assert_close(layer(x), layer.conv(x), rtol=1e-4, atol=1e-5)
+    layer.conv_offset.weight.normal_()
+    offset = layer.conv_offset(x)[0].double().numpy()
+
+    wanted = _summed(x[0].double().numpy(), offset, layer.conv.weight.double().numpy(), 1)
+    wanted += layer.conv.bias.double().numpy()[:, None, None] if bias else 0
+
+    np.testing.assert_allclose(layer(x)[0].numpy(), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_starts_as_a_plain_convolution() -> None:

@@ -50,7 +50,18 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         out = tmp_path / name
         recipe = "tiny" if stage == "image" else "tiny_video"
         training.train(
-            argparse.Namespace(stage=stage, start=start, recipe=recipe, out=out, iterations=iterations, learning_rate=1e-1, seed=seed)
+            argparse.Namespace(
+                stage=stage,
+                start=start,
+                recipe=recipe,
+                out=out,
+                iterations=iterations,
+                learning_rate=1e-1,
+                seed=seed,
+                minutes=None,
+                device="cpu",
+                workers=1,
+            )
         )
         return out
 
@@ -117,7 +128,9 @@ def test_a_stage_wants_the_weights_of_the_one_before(train: Callable[..., Path],
 @pytest.mark.parametrize(("stage", "recipe"), [("image", "tiny_video"), ("flow", "tiny"), ("video", "tiny")])
 def test_a_stage_wants_a_recipe_of_its_kind(train: Callable[..., Path], image: Path, stage: str, recipe: str) -> None:
     """Image models have no branch to train, and video models are trained from image models."""
-    arguments = argparse.Namespace(stage=stage, start=image, recipe=recipe, out=image, iterations=1, learning_rate=1e-2, seed=0)
+    arguments = argparse.Namespace(
+        stage=stage, start=image, recipe=recipe, out=image, iterations=1, learning_rate=1e-2, seed=0, minutes=None, device="cpu", workers=1
+    )
     with pytest.raises(UsageError, match=f"{recipe} has no stage {stage}"):
         training.train(arguments)
 

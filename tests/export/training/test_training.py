@@ -133,7 +133,9 @@ def test_two_iterations_give_a_checkpoint_that_loads(stage: str, tiny: Recipe, t
     monkeypatch.setitem(RECIPES, "tiny", tiny)
     monkeypatch.setattr("export.training.data.SCENES_PER_ROUND", 2)
     out = tmp_path / "tiny.pth"
-    arguments = argparse.Namespace(stage=stage, start=None, recipe="tiny", out=out, iterations=2, learning_rate=1e-2, seed=0)
+    arguments = argparse.Namespace(
+        stage=stage, start=None, recipe="tiny", out=out, iterations=2, learning_rate=1e-2, seed=0, minutes=None, device="cpu", workers=1
+    )
 
     training.train(arguments)
 
@@ -149,6 +151,17 @@ def test_two_iterations_give_a_checkpoint_that_loads(stage: str, tiny: Recipe, t
 @pytest.mark.parametrize(("stage", "recipe"), [("image", "maskrcnn_demo"), ("rcnn", "yolact_demo"), ("rcnn", "fasterrcnn_resnet50_fpn")])
 def test_a_net_of_another_kind_is_refused(stage: str, recipe: str, tmp_path: Path) -> None:
     """With the stages that there are."""
-    wanted = argparse.Namespace(stage=stage, start=None, recipe=recipe, out=tmp_path / "x.pth", iterations=2, learning_rate=1e-2, seed=0)
+    wanted = argparse.Namespace(
+        stage=stage,
+        start=None,
+        recipe=recipe,
+        out=tmp_path / "x.pth",
+        iterations=2,
+        learning_rate=1e-2,
+        seed=0,
+        minutes=None,
+        device="cpu",
+        workers=1,
+    )
     with pytest.raises(UsageError, match=f"{recipe} has no stage {stage}"):
         training.train(wanted)
