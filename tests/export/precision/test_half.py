@@ -279,6 +279,11 @@ def test_tiny_nets_find_the_same_in_half(tiny_graph: Trace, tmp_path: Path, vari
 
 def _found(traced: Traced, file: Path, feeds: dict[str, AnyArray], backend: str) -> Instances:
     with BACKENDS[backend].open(file, traced.graph, "fp32", 1) as session:
-        found = family(traced.family).configured(traced.bundle()).decode(session.run(feeds), traced.input.place(traced.input.size), 0.025).instances
+        found = (
+            family(traced.family)
+            .configured(traced.bundle())
+            .decode(session.run(feeds), traced.input.place(traced.input.size), 0.025)
+            .instances
+        )
     assert found is not None
     return found
