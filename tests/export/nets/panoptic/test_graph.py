@@ -125,7 +125,7 @@ def test_a_frame_takes_what_the_one_before_carries() -> None:
 def test_a_first_frame_is_fused_with_itself_without_a_flow() -> None:
     """The same as a frame after itself, but for what the flow net makes of two equal pictures."""
     net = filled(TINY_VPSNET)
-    net.flow = lambda image, reference: torch.zeros(1, 2, *(side // 4 for side in image.shape[2:]))
+    net.flow = lambda image, _: torch.zeros(1, 2, *(side // 4 for side in image.shape[2:]))
     graphs = _graphs(TINY_VPSNET, net)
 
     first = _run(graphs[KEY], image=_picture(4))
