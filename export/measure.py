@@ -136,4 +136,5 @@ def dense_error(wanted: AnyArray, found: AnyArray) -> float:
     """Largest difference in units of the reference's standard deviation; infinite where something is not finite."""
     if not (np.isfinite(wanted).all() and np.isfinite(found).all()):
         return float("inf")
-    return float(np.abs(wanted - found).max() / max(float(wanted.std()), 1e-12))
+    difference = np.subtract(wanted, found, dtype=np.float32)
+    return float(np.abs(difference).max() / max(float(wanted.std()), 1e-12))

@@ -131,9 +131,7 @@ def tiny_float_bundle(tiny_graph: Callable[[str], Traced], tmp_path_factory: pyt
         if len(files) > 1:
             share_weights(files, folder / WEIGHTS)
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_manifest(
-            Bundle(traced.family, variant, traced.labels, traced.input, traced.graphs, hashes, settings=traced.settings), folder
-        )
+        write_manifest(Bundle(traced.family, variant, traced.labels, traced.input, traced.graphs, hashes, settings=traced.settings), folder)
         return folder
 
     return write

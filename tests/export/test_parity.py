@@ -20,6 +20,7 @@ from export.measure import dense_outputs
 from export.parity import Parity, compare
 from tests.export.conftest import Traced
 from tests.export.nets.facts import DATA
+from tests.export.tiny import each
 
 Trace = Callable[[str], Traced]
 
@@ -43,7 +44,10 @@ def _compare(traced: Traced, file: Path, pictures: list[U8Array]) -> Parity:
     return compare(traced.bundle(file), traced.name, traced.module, traced.feeds(pictures))
 
 
-@pytest.mark.parametrize("variant", ["plain", "float32", "plus", "video", "warp", "warp_minimal", "rcnn", "rcnn_v2_tensorrt", "faster"])
+@pytest.mark.parametrize(
+    "variant",
+    each(["plain", "float32", "plus", "video", "warp", "warp_minimal", "rcnn", "rcnn_v2_tensorrt", "faster", "upsnet", "vpsnet", "fuse"]),
+)
 def test_a_faithful_graph_passes(tiny_graph: Trace, pictures: list[U8Array], variant: str) -> None:
     """All instances have a counterpart, and the figures are those of float32 rounding."""
     traced = tiny_graph(variant)
@@ -51,7 +55,7 @@ def test_a_faithful_graph_passes(tiny_graph: Trace, pictures: list[U8Array], var
     parity = _compare(traced, traced.file, pictures)
 
     parity.require()
-    assert parity.instances > 5
+    assert parity.instances > 3
     assert (parity.pictures, parity.unmatched) == (1, 0)
     assert parity.max_score_error < 1e-4
     assert parity.min_mask_iou > 0.99

@@ -16,14 +16,17 @@ import pytest
 import edgeseg
 from edgeseg.bundle import LEDGER, MANIFEST, read_bundle, sha256
 from edgeseg.errors import CheckpointError, EdgesegError, ExportError, SourceError, UsageError
+from edgeseg.families.base import FUSE, IMAGE, KEY
+from edgeseg.ledger import read_ledger
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.types import Frame, Step
 from export import run
 from export.recipes.base import ExportOptions
+from export.reduce import Reduction
 from export.run import STEPS, Job, export_bundle
-from export.samples import Samples, samples
+from export.samples import Samples, samples, shipped
 from tests.export.test_parity import altered
-from tests.export.tiny import TINY, TINY_VIDEO, tiny_weights
+from tests.export.tiny import TINY, TINY_VIDEO, TINY_VPSNET, tiny_weights
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +209,25 @@ def _require_refused(job: Job, error: type[EdgesegError], message: str) -> None:
     with pytest.raises(error, match=message):
         export_bundle(job, lambda _: None)
     assert sorted(job.out.parent.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_a_fusing_net_becomes_a_bundle_of_two_graphs_in_every_precision(tmp_path: Path) -> None:
+    """Both give all outputs and carry the same; what is compared of each is the maps, what is carried and the things."""
+    weights, out = tiny_weights(tmp_path, TINY_VPSNET), tmp_path / "out"
+    options = ExportOptions(proposals=40, detections=20)
+    reduction = Reduction(("fp16", "int8"), shipped().first(3), shipped().first(3), accept_loss=True)
+
+    bundle = export_bundle(Job(TINY_VPSNET, weights, out, options, shipped().first(3), reduction), lambda _: None)
+
+    key, fuse = bundle.graphs[KEY], bundle.graphs[FUSE]
+    assert key.carry == fuse.carry
+    assert key.outputs == fuse.outputs
+    assert [spec.name for spec in fuse.inputs] == [IMAGE, *key.carry]
+    assert set(key.files) == set(fuse.files) == {"fp32", "fp16", "int8"}
+    for name in (KEY, FUSE):
+        assert bundle.parity[name]["instances"] > 3
+        assert bundle.parity[name]["dense_error"].keys() == {"semantic", *key.carry.values()}
+    assert {(entry.graph, entry.precision) for entry in read_ledger(bundle).entries} == {
+        (graph, precision) for graph in (KEY, FUSE) for precision in ("fp32", "fp16", "int8")
+    }

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgeseg.bundle import read_bundle
 from edgeseg.data import demo_bundle
+from export.recipes import RECIPES
+from export.recipes.base import ExportOptions, configured
+from export.to_onnx import graphs_to_onnx
 from tests.build_engines import needs_rtx, require_built
 from tests.export.conftest import Traced
 from tests.export.reduced import require_all_built
 from tests.export.tiny import VARIANTS, each
+from tests.fill_panoptic import fill_panoptic
 
 pytestmark = needs_rtx
 
@@ -62,3 +67,19 @@ def test_official_mask_rcnns_build(rcnn_bundle: Callable[..., Path], config: str
     bundle = read_bundle(rcnn_bundle(config, "astronaut_480", "tensorrt"))
 
     require_all_built(bundle.file("key", "fp32"), bundle.graphs["key"], tmp_path)
+
+
+@pytest.mark.slow
+def test_an_official_upsnet_builds(tmp_path: Path) -> None:
+    """With its deformable convolutions, 1000 proposals and 100 candidates, for frames that are resized to 256x512."""
+    options = ExportOptions(size=(256, 512), target="tensorrt")
+    recipe = configured(RECIPES["upsnet_resnet50_cityscapes"], options)
+    with torch.device("meta"):
+        net = recipe.build_net()
+    shapes = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    net.load_state_dict(fill_panoptic(shapes), assign=True)
+    modules = recipe.graphs(net.eval().requires_grad_(False), options)
+
+    graph = graphs_to_onnx(modules, recipe.input_spec(options), tmp_path, "fp32")["key"]
+
+    require_built(tmp_path / "key.onnx", graph)

@@ -121,7 +121,7 @@ VARIANTS = {
     "fuse_tensorrt": (TINY_VPSNET, replace(_FEW, target="tensorrt"), FUSE),
 }
 """Recipes with the options to export them by, and which of their graphs is meant."""
-_LONG = {"vpsnet", "fuse", "upsnet_tensorrt", "fuse_tensorrt"}
+_LONG = {"upsnet", "vpsnet", "fuse", "upsnet_tensorrt", "fuse_tensorrt"}
 
 
 def each(names: Iterable[str]) -> list[ParameterSet]:

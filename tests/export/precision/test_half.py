@@ -17,6 +17,7 @@ from edgeseg.families import family
 from edgeseg.types import AnyArray, Instances
 from export.precision.half import LARGEST, as_computed, to_half
 from export.precision.layers import LayerGraph
+from export.recipes.panoptic import PanopticRecipe
 from tests.export.conftest import Traced
 from tests.export.nets.facts import DATA
 from tests.export.precision.graphs import arrays_of, attribute, maker_of, model_of, nodes_of, random, readers_of, run
@@ -243,12 +244,14 @@ def test_a_shared_head_is_half_on_all_levels() -> None:
 
 
 _FORMS = [("half", "onnxruntime"), ("half", "openvino")]
+_DETECTORS = [name for name, (recipe, _, _) in VARIANTS.items() if not isinstance(recipe, PanopticRecipe)]
+"""The panoptic head chooses between nearly equal logits of an untrained net: what it finds in half tells nothing of the graph."""
 _COMPUTED = ("plain", "plus", "warp", "rcnn", "rcnn_v2")
 
 
 @pytest.mark.parametrize(
     ("variant", "form", "backend"),
-    [*((variant, *form) for variant in VARIANTS for form in _FORMS), *((variant, "computed", "onnxruntime") for variant in _COMPUTED)],
+    [*((variant, *form) for variant in _DETECTORS for form in _FORMS), *((variant, "computed", "onnxruntime") for variant in _COMPUTED)],
 )
 def test_tiny_nets_find_the_same_in_half(tiny_graph: Trace, tmp_path: Path, variant: str, form: str, backend: str) -> None:
     """Every family's graphs pass the checker with the same inputs and outputs, run on both backends and find what float32 finds."""
@@ -276,6 +279,11 @@ def test_tiny_nets_find_the_same_in_half(tiny_graph: Trace, tmp_path: Path, vari
 
 def _found(traced: Traced, file: Path, feeds: dict[str, AnyArray], backend: str) -> Instances:
     with BACKENDS[backend].open(file, traced.graph, "fp32", 1) as session:
-        found = family(traced.family).decode(session.run(feeds), traced.input.place(traced.input.size), 0.025).instances
+        found = (
+            family(traced.family)
+            .configured(traced.bundle())
+            .decode(session.run(feeds), traced.input.place(traced.input.size), 0.025)
+            .instances
+        )
     assert found is not None
     return found
