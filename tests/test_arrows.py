@@ -46,7 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "identities": MODEL | LEAVES,
     "pipeline": MODEL | LEAVES | {"model", "keyframes", "forward", "identities"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
+    # Several streams on one model.
+    "fleet": MODEL | LEAVES | {"model", "pipeline", "stream"},
+    "benchmark": MODEL | LEAVES | {"model", "pipeline"},
+    "cli": MODEL | LEAVES | {"benchmark", "fleet", "device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
     "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }

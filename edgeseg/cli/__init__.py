@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import edgeseg
-from edgeseg.cli import build, demo, doctor, inspect, run
+from edgeseg.cli import bench, build, compare, demo, doctor, inspect, run
 from edgeseg.cli import eval as evaluate
 from edgeseg.errors import EdgesegError
 from edgeseg.ledger import PrecisionWarning
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (demo, run, evaluate, inspect, build, doctor):
+    for verb in (demo, run, evaluate, bench, compare, inspect, build, doctor):
         verb.add_parser(verbs)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)

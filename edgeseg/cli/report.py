@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 from collections.abc import Sequence
 
+from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.ledger import Entry, Ledger
 from edgeseg.stream import Summary
 from edgeseg.types import Step
@@ -73,13 +72,3 @@ def _ledger_row(entry: Entry) -> tuple[str, ...]:
         str(len(entry.float_layers)),
         verdict,
     )
-
-
-def peak_memory_mib() -> float | None:
-    """The most memory that this process held at once; None where the system does not say (Windows)."""
-    try:
-        resource = importlib.import_module("resource")
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
