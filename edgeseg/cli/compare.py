@@ -16,8 +16,8 @@ from edgeseg.cli.options import whole_number
 from edgeseg.errors import EvaluationError, UsageError
 from edgeseg.types import Step
 
-_EXAMPLES = """Medians are compared, with a bootstrap that takes what varied within each run for what may vary from run to run. So results of
-a machine that was busy prove little. A difference below 2 % is never called one: run the same thing twice and see.
+_EXAMPLES = """Medians are compared, with a bootstrap that takes what varied within each run for what may vary from run to run. So results
+of a machine that was busy prove little. A difference below 2 % is never called one: run the same thing twice and see.
 
 examples:
   edgeseg compare before.json after.json
