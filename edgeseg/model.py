@@ -180,6 +180,7 @@ class Model:
             time_s=frame.time_s,
             age_s=self.clock() - frame.captured_s,
             since_key=since_key,
+            reconnects=frame.reconnects,
             spans=spans or {},
         )
 

@@ -73,7 +73,8 @@ class _Base:
 class Pipeline:
     """One stream's state around a model. Two streams are two pipelines. A context manager; close it before the model.
 
-    The first frame, and the first after the picture's size changed, are key frames whatever the schedule says.
+    The first frame, and the first after the picture's size changed or the stream was connected anew, are key frames whatever the schedule
+    says.
     """
 
     def __init__(self, model: Model, settings: StreamSettings | None = None) -> None:
@@ -88,7 +89,7 @@ class Pipeline:
         propagates = self._policy.skips and self._between is Step.PROPAGATE
         watches = settings.track or settings.overlap or self._policy.watches or propagates
         self._estimator = MotionEstimator() if watches else None
-        self._image_hw: SizeHW | None = None
+        self._seen: tuple[SizeHW, int] | None = None
         self._key: _Key | None = None
         self._base: _Base | None = None
         self._arriving: FinishedKey | None = None
@@ -113,8 +114,8 @@ class Pipeline:
             EdgesegError: a graph failed, on this frame or, overlapped, on an earlier one.
         """
         start_s = self.model.clock()
-        if self._image_hw != frame.image_hw:
-            self._forget(frame.image_hw)
+        if self._seen != (frame.image_hw, frame.reconnects):
+            self._forget(frame)
         self._since_key += 1
         spans: dict[str, float] = {}
         motion = self._look(frame, spans)
@@ -256,12 +257,14 @@ class Pipeline:
             decoded = moved(finished.inference.decoded, finished.trail, self.model.score_threshold)
             self._base = _Base(self._matched(frame, decoded, motion, spans), Trail())
 
-    def _forget(self, image_hw: SizeHW) -> None:
-        """Start anew with pictures of another size."""
-        self._image_hw = image_hw
+    def _forget(self, frame: Frame) -> None:
+        """Start anew with pictures of another size, or of another time."""
+        self._seen = (frame.image_hw, frame.reconnects)
         if self._worker is not None:
             self._worker.wait()
         self._key = self._base = self._arriving = None
+        if self._estimator is not None:
+            self._estimator.reset()
         if self._ids is not None:
             self._ids.reset()
 

@@ -15,7 +15,7 @@ from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule import Policy
 from edgeseg.sinks.base import Sink
 from edgeseg.sources import open_source
-from edgeseg.sources.base import Source
+from edgeseg.sources.base import Source, SourceCounts
 from edgeseg.types import Frame, Result, Step
 
 RECENT = 20_000
@@ -57,6 +57,8 @@ class Summary:
     stages: dict[str, StageTimes] = field(default_factory=dict)
     steps: Counter[Step] = field(default_factory=Counter)
     """How many frames got which step."""
+    source: SourceCounts = field(default_factory=SourceCounts)
+    """What happened to the stream up to the last of these frames."""
 
     @property
     def frames_per_s(self) -> float:
@@ -99,7 +101,7 @@ def run(
             on_frame(result)
         now_s = clock()
         summary.add(result, {"read": read_s - before_s, **result.spans, "write": now_s - stepped_s, "total": now_s - before_s})
-        summary.wall_s = now_s - begin_s
+        summary.wall_s, summary.source = now_s - begin_s, source.counts
         if summary.frames <= WARM_UP_FRAMES:
             summary.warm_up_s = summary.wall_s
         before_s = now_s

@@ -54,6 +54,8 @@ class Frame:
     """Name of the stream; a picture's file name when the source is a folder."""
     time_s: float = 0.0
     """Presentation time within the stream, seconds from its start."""
+    reconnects: int = 0
+    """How often the stream was lost and connected anew before this frame: what was seen before need not be near."""
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -296,6 +298,8 @@ class Result:
     """From capture to result, seconds."""
     since_key: int = 0
     """Frames since the key frame that this result rests on."""
+    reconnects: int = 0
+    """Of the frame: how often its stream was connected anew before it."""
     spans: Mapping[str, float] = field(default_factory=dict)
     """Stage name -> seconds, in the order in which the stages ran."""
 
@@ -313,6 +317,8 @@ class Result:
             "image_size": list(self.image_hw),
             "instances": [] if self.instances is None else [self._instance_json(self.instances, i) for i in range(len(self.instances))],
         }
+        if self.reconnects:
+            record["reconnects"] = self.reconnects
         if self.panoptic is not None:
             record["panoptic"] = {"segments": [self._segment_json(segment) for segment in self.panoptic.segments]}
         return record

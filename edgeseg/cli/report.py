@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.ledger import Entry, Ledger
+from edgeseg.sources import SourceCounts
 from edgeseg.stream import Summary
 from edgeseg.types import Step
 
@@ -41,6 +42,8 @@ def summary_text(summary: Summary) -> str:
     lines = [f"{frames}{speed}; {summary.detections} instance{'s' * (summary.detections != 1)}"]
     if summary.steps.keys() - {Step.KEY}:
         lines.append(", ".join(f"{summary.steps[step]} {step.value}" for step in Step if summary.steps[step]) + " frames")
+    if summary.source != SourceCounts():
+        lines.append(source_text(summary.source))
     if summary.stages:
         rows = [(name, f"{times.median_s * 1e3:.2f}", f"{times.p99_s * 1e3:.2f}") for name, times in summary.stages.items()]
         lines.append(table([("stage", "median ms", "p99 ms"), *rows], right=(1, 2)))
@@ -48,6 +51,13 @@ def summary_text(summary: Summary) -> str:
     if memory is not None:
         lines.append(f"peak memory {memory:.0f} MiB")
     return "\n".join(lines)
+
+
+def source_text(counts: SourceCounts) -> str:
+    """What happened to a live stream."""
+    times = f"{counts.reconnects} time{'s' * (counts.reconnects != 1)}"
+    text = f"{counts.dropped} frame{'s' * (counts.dropped != 1)} dropped for newer ones; connected anew {times}"
+    return f"{text}; picture frozen {counts.freezes} time{'s' * (counts.freezes != 1)}" if counts.freezes else text
 
 
 def ledger_table(ledger: Ledger) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import BUILDS
+from edgeseg.cli.live import add_live_options, live_settings
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import summary_text
@@ -23,14 +24,17 @@ from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
 
-_EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0 or /dev/video0), or a made-up scene
-(synthetic: or synthetic:seed=7,frames=90,size=640x360,fps=30).
+_EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0, /dev/video0, or csi://0 on a Jetson; csi://0 takes
+?width=1280&height=720&fps=30&flip=0), a network camera (rtsp://USER:PASSWORD@HOST/PATH; the password is shown nowhere), a GStreamer
+pipeline ('... ! appsink'; needs an OpenCV with GStreamer), or a made-up scene (synthetic: or
+synthetic:seed=7,frames=90,size=640x360,fps=30).
 
 examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4
   edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
   edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
   edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
+  edgeseg run BUNDLE rtsp://192.168.0.10/stream1 --jsonl - --reconnect 20
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
@@ -62,6 +66,7 @@ def add_parser(subparsers: Any) -> None:
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
     _add_stream_options(parser)
+    add_live_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "--build",
@@ -105,7 +110,7 @@ def main(args: argparse.Namespace) -> int:
     _refuse_overwriting(args)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
-        source = stack.enter_context(open_source(args.source))
+        source = stack.enter_context(open_source(args.source, live_settings(args, _note)))
         sinks = [stack.enter_context(sink) for sink in _sinks(args, source.info)]
         model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=_note, **model_options(args)))
         _note(backend_text(model))

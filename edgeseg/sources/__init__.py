@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeseg.errors import SourceError
-from edgeseg.sources import camera, folder, picture, planned, synthetic, video
-from edgeseg.sources.base import Source, SourceInfo
+from edgeseg.errors import SourceError, UsageError
+from edgeseg.sources import camera, folder, gstreamer, picture, rtsp, synthetic, video
+from edgeseg.sources.base import Source, SourceCounts, SourceInfo
+from edgeseg.sources.capture import Capture, redacted
+from edgeseg.sources.latest import Latest
+from edgeseg.sources.live import LiveSource
+from edgeseg.sources.settings import FOREVER, LiveSettings
 
-__all__ = ["OPENERS", "Opener", "Source", "SourceInfo", "open_source"]
+__all__ = ["OPENERS", "Capture", "LiveSettings", "Opener", "Source", "SourceCounts", "SourceInfo", "open_live", "open_source", "redacted"]
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+://)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -19,30 +26,64 @@ class Opener:
 
     name: str
     matches: Callable[[str], bool]
-    open: Callable[[str], Source]
+    open: Callable[[str, LiveSettings], Source]
+    """Files have no use for the settings."""
+
+
+def open_live(capture: Capture, settings: LiveSettings | None = None) -> Source:
+    """A live source from any device: its newest frames, or with ``when_late`` of ``wait`` all of them.
+
+    Raises:
+        SourceError: the device cannot be opened.
+    """
+    settings = settings or LiveSettings()
+    source = LiveSource(capture, settings)
+    return Latest(source) if settings.when_late == "drop" else source
+
+
+def _live(capture: Callable[[str, LiveSettings], Capture], reconnect: int) -> Callable[[str, LiveSettings], Source]:
+    """Opens a kind of device that is connected anew that often where the user does not say."""
+
+    def open_it(text: str, settings: LiveSettings) -> Source:
+        if settings.reconnect is None:
+            settings = replace(settings, reconnect=reconnect)
+        return open_live(capture(text, settings), settings)
+
+    return open_it
 
 
 OPENERS = (
-    Opener("synthetic", lambda text: text.startswith("synthetic:"), lambda text: synthetic.SyntheticSource(synthetic.parse(text))),
-    Opener("camera", camera.matches, camera.CameraSource),
-    Opener("planned", planned.matches, planned.refuse),
-    Opener("folder", folder.matches, folder.FolderSource),
-    Opener("picture", picture.matches, picture.PictureSource),
-    Opener("video", video.matches, video.VideoSource),
+    Opener("synthetic", lambda text: text.startswith("synthetic:"), lambda text, _: synthetic.SyntheticSource(synthetic.parse(text))),
+    Opener("camera", camera.matches, _live(lambda text, _: camera.CameraCapture(text), FOREVER)),
+    Opener("gstreamer", gstreamer.matches, _live(lambda text, settings: gstreamer.capture(text, settings.stall_s), 0)),
+    Opener("csi", gstreamer.matches_csi, _live(lambda text, settings: gstreamer.csi_capture(text, settings.stall_s), FOREVER)),
+    Opener("rtsp", rtsp.matches, _live(lambda text, settings: rtsp.RtspCapture(text, settings.stall_s), FOREVER)),
+    Opener("folder", folder.matches, lambda text, _: folder.FolderSource(text)),
+    Opener("picture", picture.matches, lambda text, _: picture.PictureSource(text)),
+    Opener("video", video.matches, lambda text, _: video.VideoSource(text)),
 )
 """The first whose ``matches`` accepts the text opens it."""
 
 
-def open_source(text: str | Path) -> Source:
-    """Open a camera index, ``/dev/video0``, a video, a picture, a folder of pictures or ``synthetic:``.
+def open_source(text: str | Path, live: LiveSettings | None = None) -> Source:
+    """Open a camera (``0``, ``/dev/video0``, ``csi://0``), ``rtsp://``, a GStreamer pipeline, a file, a folder or ``synthetic:``.
+
+    Args:
+        text: what to open.
+        live: how cameras and streams are read.
 
     Raises:
         SourceError: it does not exist or holds no frame that can be read.
         UsageError: it is a kind of source that edgeseg does not read.
+        MissingDependencyError: it needs a part that this OpenCV was built without.
     """
+    text = str(text)
     for opener in OPENERS:
-        if opener.matches(str(text)):
-            return opener.open(str(text))
+        if opener.matches(text):
+            return opener.open(text, live or LiveSettings())
+    if scheme := _SCHEME.match(text):
+        raise UsageError(f"{scheme.group(1)} is not read ({redacted(text)!r}). Give rtsp://, csi://, a camera index such as 0, or a file.")
     raise SourceError(
-        f"there is no file or folder {str(text)!r}. Give a video, a picture, a folder of pictures, a camera index or 'synthetic:'."
+        f"there is no file or folder {redacted(text)!r}. Give a video, a picture, a folder of pictures, a camera such as 0, rtsp:// or "
+        "'synthetic:'."
     )

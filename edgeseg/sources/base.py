@@ -23,10 +23,27 @@ class SourceInfo:
     """None when frames may differ in size."""
 
 
+@dataclass(frozen=True)
+class SourceCounts:
+    """What happened to a live stream so far; nothing ever happens to files."""
+
+    dropped: int = 0
+    """Frames that came and were left out, because newer ones came before they were taken."""
+    reconnects: int = 0
+    """How often the connection was lost and made anew."""
+    freezes: int = 0
+    """How often the picture stood still for so long that the camera may hang."""
+
+
 class Source(abc.ABC):
     """Frames in order. A context manager; iterate it once."""
 
     info: SourceInfo
+
+    @property
+    def counts(self) -> SourceCounts:
+        """What happened so far."""
+        return SourceCounts()
 
     def __enter__(self) -> Source:
         return self
@@ -41,6 +58,9 @@ class Source(abc.ABC):
         Raises:
             SourceError: the stream broke, or held no frame at all.
         """
+
+    def interrupt(self) -> None:
+        """Make the iteration end soon. May be called from any thread; a source that is never long without a frame ignores it."""
 
     def close(self) -> None:
         """Release files and devices. Calling it twice is fine."""

@@ -10,19 +10,13 @@ from pathlib import Path
 from edgeseg.errors import SourceError
 from edgeseg.opencv import opencv
 from edgeseg.sources.base import Source, SourceInfo
+from edgeseg.sources.capture import plausible_fps
 from edgeseg.types import Frame
-
-_FPS_MAX = 1000.0
 
 
 def matches(text: str) -> bool:
     """Any existing file: what no other source wants is tried as a video."""
     return Path(text).is_file()
-
-
-def plausible_fps(value: float) -> float | None:
-    """The frame rate that OpenCV reports, or None where it reports none (0, NaN, or a time base in its place)."""
-    return float(value) if math.isfinite(value) and 0 < value <= _FPS_MAX else None
 
 
 class VideoSource(Source):

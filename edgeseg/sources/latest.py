@@ -1,0 +1,83 @@
+"""The newest frame of a source that does not wait for whoever reads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from edgeseg.sources.base import Source, SourceCounts
+from edgeseg.types import Frame
+
+CLOSE_TIMEOUT_S = 15.0
+"""How long closing waits for a device that hangs. After that the thread frees it if it ever comes back, and does not keep the process."""
+
+
+class Latest(Source):
+    """Reads a source on a thread of its own and holds its newest frame; a newer one replaces one that nobody took.
+
+    The thread starts at once, so that nothing is old by the time a model is loaded. Frames are numbered from the first that is taken;
+    those that were replaced since leave gaps. What ends the source or goes wrong in it reaches the reader after the last frame.
+
+    Args:
+        source: closed by the thread, on every path.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.info = source.info
+        self._source = source
+        self._changed = threading.Condition()
+        self._newest: Frame | None = None
+        self._ended = self._stopping = False
+        self._error: BaseException | None = None
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._read, name="edgeseg-latest", daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> SourceCounts:
+        return replace(self._source.counts, dropped=self._dropped)
+
+    def __iter__(self) -> Iterator[Frame]:
+        first = self._take()
+        frame, before = first, -1
+        while first is not None and frame is not None:
+            index = frame.index - first.index
+            self._dropped += index - before - 1
+            before = index
+            yield replace(frame, index=index, time_s=frame.time_s - first.time_s)
+            frame = self._take()
+
+    def interrupt(self) -> None:
+        self._stopping = True
+        self._source.interrupt()
+
+    def close(self) -> None:
+        self.interrupt()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _take(self) -> Frame | None:
+        """The newest frame as soon as there is one; None after the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._ended)
+            frame, self._newest = self._newest, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+    def _read(self) -> None:
+        """What the thread does."""
+        try:
+            with self._source as frames:
+                for frame in frames:
+                    if self._stopping:
+                        break
+                    with self._changed:
+                        self._newest = frame
+                        self._changed.notify()
+        except BaseException as error:  # noqa: BLE001  it is raised where the frames are taken
+            self._error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()

@@ -1,0 +1,119 @@
+"""A live source: pictures of a device, which is connected anew when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from edgeseg.errors import SourceError
+from edgeseg.sources.base import Source, SourceCounts, SourceInfo
+from edgeseg.sources.capture import Capture
+from edgeseg.sources.frozen import FrozenWatch
+from edgeseg.sources.settings import LiveSettings
+from edgeseg.types import Frame, U8Array
+
+BACK_OFF_S = (0.0, 0.5, 1.0, 2.0)
+"""Waits before attempts to connect; the last one repeats. It is short: a stream that works again is wanted at once."""
+_LOG = logging.getLogger(__name__)
+
+
+class LiveSource(Source):
+    """Every picture that a device gives, in order, until `interrupt`.
+
+    The first connection must succeed. One that breaks later, or gives no picture for ``stall_s``, is closed and opened anew as often as
+    the settings allow.
+
+    Args:
+        capture: the device; opened here, closed by `close`.
+        settings: see there; ``reconnect`` of None counts as 0.
+        clock: seconds of the monotonic clock.
+        wait: sleeps for some seconds, and returns early with True once the source is interrupted.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        settings: LiveSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        self._capture, self._settings, self._clock = capture, settings, clock
+        self._interrupted = threading.Event()
+        self._wait = wait or self._interrupted.wait
+        self._note = settings.note or _LOG.warning
+        self._frozen = FrozenWatch(settings.frozen_s)
+        self._attempts = self._reconnects = self._freezes = 0
+        self.info = SourceInfo(name=capture.name, fps=capture.open())
+
+    @property
+    def counts(self) -> SourceCounts:
+        return SourceCounts(reconnects=self._reconnects, freezes=self._freezes)
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        self.interrupt()
+        self._capture.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        start_s: float | None = None
+        for index, (pixels, captured_s) in enumerate(self._pictures()):
+            start_s = captured_s if start_s is None else start_s
+            if self._frozen.see(pixels, captured_s):
+                self._freezes += 1
+                self._note(f"{self.info.name} has sent the same picture for {self._settings.frozen_s:g} s. Does the camera hang?")
+            yield Frame(
+                pixels, index, captured_s=captured_s, stream=self.info.name, time_s=captured_s - start_s, reconnects=self._reconnects
+            )
+
+    def _pictures(self) -> Iterator[tuple[U8Array, float]]:
+        while True:
+            yield from self._connection()
+            lost_s = self._clock()
+            self._capture.close()
+            if self._interrupted.is_set() or not self._connect_anew(lost_s):
+                return
+
+    def _connection(self) -> Iterator[tuple[U8Array, float]]:
+        """Pictures with the time at which each came, until the connection is lost."""
+        waiting_since_s = self._clock()
+        while not self._interrupted.is_set() and self._capture.grab():
+            captured_s = self._clock()
+            if captured_s - waiting_since_s >= self._settings.stall_s:
+                # What comes now is what a decoder had held back, or the first sign of life after too long.
+                return
+            pixels = self._capture.read()
+            if pixels is None:
+                continue
+            self._attempts = 0
+            yield pixels, captured_s
+            waiting_since_s = self._clock()
+
+    def _connect_anew(self, lost_s: float) -> bool:
+        """Try until it works; False if interrupted.
+
+        Raises:
+            SourceError: it did not work as often as the settings allow.
+        """
+        allowed, name = self._settings.reconnect or 0, self.info.name
+        if allowed and not self._attempts:
+            self._note(f"{name} gives no more pictures; connecting anew")
+        reason = "It gives no more pictures, and --reconnect allows no other attempt."
+        while self._attempts < allowed:
+            delay_s = BACK_OFF_S[min(self._attempts, len(BACK_OFF_S) - 1)]
+            self._attempts += 1
+            if self._wait(delay_s):
+                return False
+            try:
+                self._capture.open()
+            except SourceError as error:
+                reason = str(error)
+                continue
+            self._reconnects += 1
+            self._note(f"{name} is connected again after {self._clock() - lost_s:.1f} s")
+            return True
+        raise SourceError(f"{name} was lost{f' and did not come back in {allowed} attempts' if allowed else ''}. {reason}")
