@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,8 +18,9 @@ from edgeseg.benchmark.sensors import Watch
 from edgeseg.cli.bench_report import record_text
 from edgeseg.cli.jetson import find_jetson
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
+from edgeseg.cli.outputs import note
 from edgeseg.cli.progress import progress
-from edgeseg.cli.run import backend_text
+from edgeseg.cli.report import backend_text
 from edgeseg.cli.turns import parse_run
 from edgeseg.errors import UsageError
 from edgeseg.model import DEFAULT_PRECISION, DEFAULT_SCORE, Model, load
@@ -80,9 +80,9 @@ def main(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(args.source))
         begin_s = time.monotonic()
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, note=_note, **model_options(args)))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, note=note, **model_options(args)))
         facts = {**_facts(args, model, source), "load_s": round(time.monotonic() - begin_s, 3)}
-        _note(backend_text(model))
+        note(backend_text(model))
         pipeline = stack.enter_context(Pipeline(model, run.settings))
         with progress("measuring", plan.warm_up + plan.frames) as bar:
             frames = repeated(source, lambda: open_source(args.source))
@@ -116,8 +116,4 @@ def _write(file: Path, found: dict[str, Any]) -> None:
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise write_error(file, error) from error
-    _note(f"wrote {file}")
-
-
-def _note(line: str) -> None:
-    print(line, file=sys.stderr)
+    note(f"wrote {file}")

@@ -16,8 +16,7 @@ from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.cli.demo_panoptic import PANOPTIC_SCORES, Judge, PanopticJudge, panoptic_contenders
 from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import table
-from edgeseg.cli.run import backend_text
+from edgeseg.cli.report import backend_text, table
 from edgeseg.data import demo_bundle, panoptic_demo_bundle
 from edgeseg.draw import annotate, captioned, tiled
 from edgeseg.errors import MissingDependencyError

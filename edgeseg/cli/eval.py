@@ -12,8 +12,7 @@ from edgeseg.backends import WAIT
 from edgeseg.cli.eval_panoptic import DEFAULT_RUNS, SYNTHETIC, score_panoptic
 from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import number, table
-from edgeseg.cli.run import backend_text
+from edgeseg.cli.report import backend_text, number, table
 from edgeseg.cli.scoring import AP_SCORE, RunScore, clips_text, compare, require_synthetic
 from edgeseg.cli.turns import Run, parse_run
 from edgeseg.evaluation.panoptic_files import LAYOUTS

@@ -12,8 +12,7 @@ from edgeseg.backends import WAIT
 from edgeseg.cli.options import model_options
 from edgeseg.cli.panoptic_clips import FileClip, PanopticScene, SyntheticClip
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import number, table
-from edgeseg.cli.run import backend_text
+from edgeseg.cli.report import backend_text, number, table
 from edgeseg.cli.scoring import clips_text, require_synthetic
 from edgeseg.cli.scoring_panoptic import PanopticRunScore, compare_panoptic
 from edgeseg.cli.turns import Clip, Run, parse_run

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.ledger import Entry, Ledger
+from edgeseg.model import Model
 from edgeseg.sources import SourceCounts
 from edgeseg.stream import Summary
 from edgeseg.types import Step
@@ -33,6 +34,11 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 def number(value: float, digits: int = 3) -> str:
     """A score; a dash where there was nothing to measure."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def backend_text(model: Model) -> str:
+    """Which backend runs the model, why, and on what."""
+    return f"backend {model.choice.name} ({model.choice.reason}) on {model.runs_on}"
 
 
 def summary_text(summary: Summary) -> str:

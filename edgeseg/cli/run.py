@@ -11,15 +11,13 @@ from typing import Any
 from edgeseg.backends import BUILDS
 from edgeseg.cli.live import add_live_options, live_settings
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
+from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwriting
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import summary_text
-from edgeseg.errors import UsageError
-from edgeseg.model import DEFAULT_SCORE, Model, load
+from edgeseg.cli.report import backend_text, summary_text
+from edgeseg.cli.run_streams import run_streams
+from edgeseg.model import DEFAULT_SCORE, load
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
-from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
-from edgeseg.sinks.jsonl import STDOUT
-from edgeseg.sinks.panoptic import LISTING
 from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
@@ -29,6 +27,10 @@ _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera
 pipeline ('... ! appsink'; needs an OpenCV with GStreamer), or a made-up scene (synthetic: or
 synthetic:seed=7,frames=90,size=640x360,fps=30).
 
+Several sources share one model and take turns. --out, --panoptic-dir and --jsonl then hold all of them: one file or folder for each in
+the folder of --out, with its number from 0; lines carry it as "stream". The key frames of fixed:N are staggered. One that fails ends
+alone; the exit code is then 1.
+
 examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4
   edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
@@ -36,6 +38,7 @@ examples:
   edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
   edgeseg run BUNDLE rtsp://192.168.0.10/stream1 --jsonl - --reconnect 20
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
+  edgeseg run BUNDLE 0 1 rtsp://192.168.0.10/stream1 --schedule fixed:5 --out recordings/ --jsonl all.jsonl
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
 _SCHEDULE_FORMS = ("every", "fixed:5", "adaptive", "deadline:33ms")
@@ -51,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
-    parser.add_argument("source", metavar="SOURCE", help="what to segment, see below")
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="what to segment, see below")
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
     group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
@@ -107,63 +110,23 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the verb; returns the exit code."""
     settings = StreamSettings(schedule(args.schedule), args.between, args.overlap, args.track, args.smooth, args.faithful)
-    _refuse_overwriting(args)
+    refuse_overwriting(args)
+    if len(args.sources) > 1:
+        return run_streams(args, settings)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
-        source = stack.enter_context(open_source(args.source, live_settings(args, _note)))
-        sinks = [stack.enter_context(sink) for sink in _sinks(args, source.info)]
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=_note, **model_options(args)))
-        _note(backend_text(model))
+        source = stack.enter_context(open_source(args.sources[0], live_settings(args, note)))
+        sinks = [stack.enter_context(sink) for sink in open_sinks(args, source.info)]
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
+        note(backend_text(model))
         pipeline = stack.enter_context(Pipeline(model, settings))
         with progress("segmenting", _total(source.info, args.max_frames)) as bar:
             summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
     print(summary_text(summary), file=sys.stderr)
-    for written in (args.out, args.jsonl, args.panoptic_dir):
-        if written not in (None, STDOUT):
-            print(f"wrote {written}", file=sys.stderr)
+    print_written(args)
     return 0
-
-
-def _note(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-def backend_text(model: Model) -> str:
-    """Which backend runs the model, why, and on what."""
-    return f"backend {model.choice.name} ({model.choice.reason}) on {model.runs_on}"
-
-
-def _sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
-    sinks: list[Sink] = []
-    if args.out is not None:
-        sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count))
-    maps = None if args.panoptic_dir is None else open_maps(args.panoptic_dir, fps=info.fps, frame_count=info.frame_count)
-    if maps is not None:
-        sinks.append(maps)
-    if args.jsonl is not None:
-        sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
-    if args.show:
-        sinks.append(WindowSink(f"edgeseg: {info.name}"))
-    return sinks
 
 
 def _total(info: SourceInfo, max_frames: int | None) -> int | None:
     known = [count for count in (info.frame_count, max_frames) if count is not None]
     return min(known, default=None)
-
-
-def _refuse_overwriting(args: argparse.Namespace) -> None:
-    """Raise where an output would replace the source or another output."""
-    source = Path(args.source)
-    taken = {source.resolve()} if source.exists() else set()
-    if source.is_file():
-        # Annotated pictures in a folder keep the names of their originals.
-        taken.add(source.resolve().parent)
-    listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
-    maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
-    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
-        if text in (None, STDOUT):
-            continue
-        if Path(text).resolve() in taken:
-            raise UsageError(f"{option} {text} would overwrite the source or another output. Choose another name.")
-        taken.add(Path(text).resolve())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,9 +39,18 @@ class JsonlSink(Sink):
             check_file(self._path)
 
     def write(self, frame: Frame, result: Result) -> None:
-        record = result.to_json()
-        if self._map_name is not None and "panoptic" in record:
-            record["panoptic"] = {"file": self._map_name(frame), **record["panoptic"]}
+        self.write_record(frame, _record(frame, result, self._map_name))
+
+    def of_stream(self, number: int, map_name: Callable[[Frame], str] | None = None) -> Sink:
+        """A sink for one of several streams that share the file; its lines say which one. Closing it leaves the file open."""
+        return _StreamLines(self, number, map_name)
+
+    def write_record(self, frame: Frame, record: Mapping[str, Any]) -> None:
+        """Write what was found in a frame as a line.
+
+        Raises:
+            SinkError: it cannot be written, or holds numbers that JSON cannot.
+        """
         try:
             text = json.dumps(_shorten(record), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
         except ValueError as error:
@@ -73,6 +82,25 @@ class JsonlSink(Sink):
         with contextlib.suppress(OSError, AttributeError):
             if self._stream is not None:
                 self._stream.truncate(self._size)
+
+
+class _StreamLines(Sink):
+    """See `JsonlSink.of_stream`."""
+
+    def __init__(self, lines: JsonlSink, number: int, map_name: Callable[[Frame], str] | None) -> None:
+        self._lines, self._number, self._map_name = lines, number, map_name
+
+    def write(self, frame: Frame, result: Result) -> None:
+        self._lines.write_record(frame, {"stream": self._number, **_record(frame, result, self._map_name)})
+        self.wants_stop = self._lines.wants_stop
+
+
+def _record(frame: Frame, result: Result, map_name: Callable[[Frame], str] | None) -> dict[str, Any]:
+    """A result with the file of its panoptic map."""
+    record = result.to_json()
+    if map_name is not None and "panoptic" in record:
+        record["panoptic"] = {"file": map_name(frame), **record["panoptic"]}
+    return record
 
 
 def _shorten(value: Any) -> Any:

@@ -45,6 +45,11 @@ class Source(abc.ABC):
         """What happened so far."""
         return SourceCounts()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame, or the end, is there to be taken. Only cameras and streams let their reader wait."""
+        return True
+
     def __enter__(self) -> Source:
         return self
 

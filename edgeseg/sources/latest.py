@@ -38,6 +38,10 @@ class Latest(Source):
     def counts(self) -> SourceCounts:
         return replace(self._source.counts, dropped=self._dropped)
 
+    @property
+    def ready(self) -> bool:
+        return self._newest is not None or self._ended
+
     def __iter__(self) -> Iterator[Frame]:
         first = self._take()
         frame, before = first, -1
@@ -59,7 +63,7 @@ class Latest(Source):
     def _take(self) -> Frame | None:
         """The newest frame as soon as there is one; None after the last."""
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._ended)
+            self._changed.wait_for(lambda: self.ready)
             frame, self._newest = self._newest, None
             if frame is None and self._error is not None:
                 raise self._error

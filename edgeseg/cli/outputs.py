@@ -1,0 +1,61 @@
+"""Where the results of ``edgeseg run`` go."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edgeseg.errors import UsageError
+from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
+from edgeseg.sinks.jsonl import STDOUT
+from edgeseg.sinks.panoptic import LISTING
+from edgeseg.sources.base import SourceInfo
+
+
+def note(line: str) -> None:
+    """Tell the user something that is no result."""
+    print(line, file=sys.stderr)
+
+
+def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
+    """All that the options ask for.
+
+    Raises:
+        SinkError: it cannot be written there.
+        UsageError: it does not fit the source.
+    """
+    sinks: list[Sink] = []
+    if args.out is not None:
+        sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count))
+    maps = None if args.panoptic_dir is None else open_maps(args.panoptic_dir, fps=info.fps, frame_count=info.frame_count)
+    if maps is not None:
+        sinks.append(maps)
+    if args.jsonl is not None:
+        sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
+    if args.show:
+        sinks.append(WindowSink(f"edgeseg: {info.name}"))
+    return sinks
+
+
+def print_written(args: argparse.Namespace) -> None:
+    """Say where the results are."""
+    for written in (args.out, args.jsonl, args.panoptic_dir):
+        if written not in (None, STDOUT):
+            note(f"wrote {written}")
+
+
+def refuse_overwriting(args: argparse.Namespace) -> None:
+    """Raise UsageError where an output would replace a source or another output."""
+    sources = [source for source in map(Path, args.sources) if source.exists()]
+    # Annotated pictures in a folder keep the names of their originals.
+    taken = {place for source in sources for place in ((source, source.parent) if source.is_file() else (source,))}
+    taken = {place.resolve() for place in taken}
+    listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
+    maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
+        if text in (None, STDOUT):
+            continue
+        if Path(text).resolve() in taken:
+            raise UsageError(f"{option} {text} would overwrite the source or another output. Choose another name.")
+        taken.add(Path(text).resolve())

@@ -1,0 +1,163 @@
+"""``edgeseg run`` with several sources: one model, a pipeline for each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeseg.benchmark.machine import peak_memory_mib
+from edgeseg.cli.live import live_settings
+from edgeseg.cli.options import model_options
+from edgeseg.cli.outputs import note, open_sinks, print_written
+from edgeseg.cli.progress import progress
+from edgeseg.cli.report import backend_text, source_text, table
+from edgeseg.errors import SourceError, UsageError
+from edgeseg.fleet import Lane, Turn, Watcher, run_together
+from edgeseg.model import Model, load
+from edgeseg.pipeline import Pipeline, StreamSettings
+from edgeseg.schedule.staggered import staggered
+from edgeseg.sinks import JsonlSink, PanopticSink, Sink
+from edgeseg.sinks.target import check_folder, make_folder
+from edgeseg.sources import Source, SourceCounts, open_source
+from edgeseg.types import Step
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A source that could be opened, and its place on the command line."""
+
+    number: int
+    source: Source
+    text: str
+
+    @property
+    def folder_name(self) -> str:
+        """What its outputs are called: its number, and of a file or folder the name."""
+        path = Path(self.text)
+        return f"{self.number}-{path.stem}" if path.exists() and path.stem else str(self.number)
+
+
+def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
+    """Run the verb for several sources; returns the exit code: 1 if a stream failed.
+
+    Raises:
+        UsageError: something cannot work with several streams.
+        EdgesegError: no source could be opened, or what all streams need could not.
+    """
+    _check(args)
+    with ExitStack() as stack:
+        opened, failed = _open_sources(args, stack)
+        lines = None if args.jsonl is None else JsonlSink(args.jsonl)
+        if lines is not None:
+            stack.enter_context(lines)
+        sinks = [_open_sinks(args, one, lines, stack) for one in opened]
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
+        note(backend_text(model))
+        lanes = _lanes(model, replace(settings, schedule=args.schedule), opened, sinks)
+        for lane in lanes:
+            stack.enter_context(lane.pipeline)
+        with progress("segmenting", _total(opened, args.max_frames)) as bar:
+            run_together(lanes, max_frames=args.max_frames, watcher=Watcher(lambda _lane, _result: bar.advance(), _tell_failure))
+    note(_summary_text(lanes))
+    print_written(args)
+    return 1 if failed or any(lane.error is not None for lane in lanes) else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError for what is for one stream only."""
+    if args.overlap:
+        raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
+    if args.out is not None and Path(args.out).suffix and not args.out.endswith("/") and not Path(args.out).is_dir():
+        raise UsageError(f"--out {args.out} is one file for {len(args.sources)} sources. Give a folder, such as --out recordings/.")
+
+
+def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], int]:
+    """The sources that can be opened, and how many cannot; those are told, unless they are all.
+
+    Raises:
+        SourceError: the first one's, where none can be opened.
+    """
+    tried = [_open(args, number, text) for number, text in enumerate(args.sources)]
+    opened = [one for one in tried if isinstance(one, _Opened)]
+    for one in opened:
+        stack.enter_context(one.source)
+    errors = {number: one for number, one in enumerate(tried) if not isinstance(one, _Opened)}
+    if not opened:
+        raise errors[0]
+    for number, error in errors.items():
+        note(f"stream {number} cannot be opened, the others go on: {error}")
+    return opened, len(errors)
+
+
+def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceError:
+    try:
+        return _Opened(number, open_source(text, live_settings(args, note)), text)
+    except SourceError as error:
+        return error
+
+
+def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
+    """Outputs of one stream, in folders that all share."""
+    own = {name: _own_place(getattr(args, name), one, is_video=name == "out") for name in ("out", "panoptic_dir")}
+    info = replace(one.source.info, name=f"{one.number}, {one.source.info.name}")
+    sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own, "jsonl": None}), info)]
+    maps = next((sink for sink in sinks if isinstance(sink, PanopticSink)), None)
+    return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
+
+
+def _own_place(folder: str | None, one: _Opened, *, is_video: bool) -> str | None:
+    """A stream's part of an output folder, which is made: a video, or for pictures and maps a folder."""
+    if folder is None:
+        return None
+    path = Path(folder)
+    check_folder(path if path.exists() else path.parent)
+    make_folder(path)
+    has_pictures = one.source.info.fps is None and one.source.info.frame_count is not None
+    return f"{path / one.folder_name}.mp4" if is_video and not has_pictures else f"{path / one.folder_name}/"
+
+
+def _lanes(model: Model, settings: StreamSettings, opened: Sequence[_Opened], sinks: Sequence[Sequence[Sink]]) -> list[Lane]:
+    lanes = []
+    for k, (one, own) in enumerate(zip(opened, sinks, strict=True)):
+        turn = Turn()
+        policy = staggered(str(settings.schedule), turn, k / len(opened))
+        lanes.append(Lane(f"stream {one.number}", one.source, Pipeline(model, replace(settings, schedule=policy)), own, turn))
+    return lanes
+
+
+def _tell_failure(lane: Lane) -> None:
+    note(f"{lane.name} failed, the others go on: {lane.error}")
+
+
+def _total(opened: Sequence[_Opened], max_frames: int | None) -> int | None:
+    """Frames of all streams, where known."""
+    counts = [min((count for count in (one.source.info.frame_count, max_frames) if count is not None), default=None) for one in opened]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _summary_text(lanes: Sequence[Lane]) -> str:
+    """A row for each stream, what happened to live ones, and all of them together."""
+    rows = [
+        (
+            lane.name,
+            lane.source.info.name,
+            str(lane.summary.frames),
+            f"{lane.summary.frames_per_s:.1f}",
+            *[str(lane.summary.steps[step]) for step in Step],
+            f"{lane.age.median_s * 1e3:.1f}",
+            f"{lane.age.p99_s * 1e3:.1f}",
+            "failed" if lane.error is not None else "",
+        )
+        for lane in lanes
+    ]
+    header = ("", "source", "frames", "frames/s", *[step.value for step in Step], "age, median ms", "age, p99 ms", "")
+    frames, wall_s = sum(lane.summary.frames for lane in lanes), max(lane.summary.wall_s for lane in lanes)
+    total = f"{frames} frames of {len(lanes)} streams in {wall_s:.2f} s"
+    live = [f"{lane.name}: {source_text(lane.summary.source)}" for lane in lanes if lane.summary.source != SourceCounts()]
+    memory = peak_memory_mib()
+    peak = [] if memory is None else [f"peak memory {memory:.0f} MiB"]
+    return "\n".join([total, table([header, *rows], right=range(2, 10)), *live, *peak])
