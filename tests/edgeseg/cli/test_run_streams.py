@@ -1,0 +1,126 @@
+"""``edgeseg run`` with several sources."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from edgeseg.cli import main
+from edgeseg.opencv import opencv
+from edgeseg.sources import open_source
+from tests.bundles import tiny_bundle
+
+CLIPS = [f"synthetic:seed={seed},frames={frames},size=64x48" for seed, frames in ((1, 6), (2, 4), (3, 6))]
+OPTIONS = ["--backend", "onnxruntime", "--threads", "1"]
+
+
+def lines_of(file) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_each_stream_has_its_video_and_lines_say_whose_they_are(bundle, tmp_path, capsys):
+    """Three clips in turns; the folder is made; nothing goes to the standard output."""
+    out, lines = tmp_path / "videos", tmp_path / "all.jsonl"
+
+    assert main(["run", str(bundle), *CLIPS, "--out", f"{out}/", "--jsonl", str(lines), *OPTIONS]) == 0
+
+    records = lines_of(lines)
+    assert Counter(record["stream"] for record in records) == {0: 6, 1: 4, 2: 6}
+    assert [(record["stream"], record["frame"]) for record in records[:6]] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert all(len(record["instances"]) == 2 for record in records)
+    for name, count in (("0.mp4", 6), ("1.mp4", 4), ("2.mp4", 6)):
+        with open_source(out / name) as source:
+            assert source.info.frame_count == count
+    written, told = capsys.readouterr()
+    assert written == ""
+    for part in ("16 frames of 3 streams in ", "stream 2  synthetic:seed=3", "age, p99 ms", f"wrote {out}/", f"wrote {lines}"):
+        assert part in told
+
+
+def test_key_frames_are_staggered(tmp_path):
+    """fixed:2 of a video model: from the second turn on, the streams have their key frames in different turns."""
+    bundle, lines = tiny_bundle(tmp_path / "b", warp=True), tmp_path / "all.jsonl"
+
+    assert main(["run", str(bundle), CLIPS[0], CLIPS[2], "--schedule", "fixed:2", "--jsonl", str(lines), *OPTIONS]) == 0
+
+    steps = {stream: [record["step"] for record in lines_of(lines) if record["stream"] == stream] for stream in (0, 1)}
+    assert steps == {0: ["key", "warp"] * 3, 1: ["key", "key", "warp", "key", "warp", "key"]}
+
+
+def test_one_that_cannot_be_opened_leaves_the_others(bundle, tmp_path, capsys):
+    """It is told, and the exit code is 1."""
+    lines = tmp_path / "all.jsonl"
+
+    assert main(["run", str(bundle), "missing.mp4", CLIPS[0], "--jsonl", str(lines), *OPTIONS]) == 1
+
+    assert Counter(record["stream"] for record in lines_of(lines)) == {1: 6}
+    assert "stream 0 cannot be opened, the others go on: there is no file or folder 'missing.mp4'" in capsys.readouterr().err
+
+
+def test_one_that_fails_half_way_leaves_the_others(tmp_path, capsys):
+    """A folder whose second picture does not fit the model; its first one is there, and named like the original."""
+    bundle, pictures = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="same_shape"), tmp_path / "pictures"
+    pictures.mkdir()
+    for name, hw in (("1.png", (20, 20)), ("2.png", (30, 20)), ("3.png", (20, 20))):
+        opencv().imwrite(str(pictures / name), np.zeros((*hw, 3), np.uint8))
+    clip, lines = "synthetic:seed=1,frames=4,size=64x64", tmp_path / "all.jsonl"
+
+    assert main(["run", str(bundle), clip, str(pictures), "--out", f"{tmp_path}/out", "--jsonl", str(lines), *OPTIONS]) == 1
+
+    assert Counter(record["stream"] for record in lines_of(lines)) == {0: 4, 1: 1}
+    assert [path.name for path in (tmp_path / "out" / "1-pictures").iterdir()] == ["1.png"]
+    with open_source(tmp_path / "out" / "0.mp4") as video:
+        assert video.info.frame_count == 4
+    told = capsys.readouterr().err
+    assert "stream 1 failed, the others go on: frame 1 (2.png) cannot be segmented" in told
+    assert "Traceback" not in told
+
+
+def test_each_stream_has_its_maps(tmp_path):
+    """A folder for each, and lines that name its files."""
+    bundle, lines = tiny_bundle(tmp_path / "b", family="panoptic"), tmp_path / "all.jsonl"
+
+    command = ["run", str(bundle), *CLIPS[:2], "--panoptic-dir", f"{tmp_path}/maps", "--jsonl", str(lines), "--max-frames", "2"]
+    assert main([*command, *OPTIONS]) == 0
+
+    for number in (0, 1):
+        held = sorted(path.name for path in (tmp_path / "maps" / str(number)).iterdir())
+        assert held == ["000000.png", "000001.png", "panoptic.json"]
+    assert [(record["stream"], record["panoptic"]["file"]) for record in lines_of(lines)] == [
+        (0, "000000.png"),
+        (1, "000000.png"),
+        (0, "000001.png"),
+        (1, "000001.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--overlap", "--schedule", "fixed:5"], 2, "Leave --overlap out, or run one source"),
+        (["--out", "TMP/out.mp4"], 2, "is one file for 2 sources. Give a folder"),
+        (["--out", "TMP/missing/out/"], 1, "mkdir -p"),
+        (["--schedule", "never"], 2, "there is no schedule 'never'"),
+        (["--jsonl", "TMP/a", "--out", "TMP/a"], 2, "would overwrite the source or another output"),
+    ],
+)
+def test_what_cannot_work_is_one_message_and_a_code(bundle, tmp_path, capsys, arguments, code, message):
+    """And nothing is left behind."""
+    before = sorted(tmp_path.rglob("*"))
+
+    assert main(["run", str(bundle), *CLIPS[:2], *[argument.replace("TMP", str(tmp_path)) for argument in arguments], *OPTIONS]) == code
+
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1].startswith("edgeseg: error: ")
+    assert message in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_source_at_all_is_the_first_ones_error(bundle, capsys):
+    """As with one source."""
+    assert main(["run", str(bundle), "a.mp4", "b.mp4", *OPTIONS]) == 1
+
+    assert capsys.readouterr().err.splitlines()[-1].startswith("edgeseg: error: there is no file or folder 'a.mp4'")
