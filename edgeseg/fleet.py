@@ -63,7 +63,8 @@ def run_together(
 ) -> None:
     """Send frames of all streams through the model they share until the last stream has ended.
 
-    In each round every stream that has a frame gets one through, its newest if it is live. A stream that fails ends alone: its error is
+    In each round every stream that has a frame gets one through, its newest if it is live; another stream is the first in each, because
+    cameras that take their pictures together wait for those before them. A stream that fails ends alone: its error is
     kept, its outputs are finished, the others go on. A sink that wants to stop stops all. The caller closes sources, sinks and pipelines.
 
     Args:
@@ -75,11 +76,15 @@ def run_together(
     """
     watcher = watcher or Watcher()
     runners = [_Runner(lane, iter(lane.source), clock) for lane in lanes]
+    rounds = 0
     while runners:
         ready = [runner for runner in runners if runner.lane.source.ready]
         if not ready:
             wait(POLL_S)
-        for runner in ready:
+            continue
+        first = rounds % len(ready)
+        rounds += 1
+        for runner in ready[first:] + ready[:first]:
             turn = max((other.lane.turn.number for other in runners if other.began), default=0)
             goes_on = runner.advance(turn, watcher) and runner.lane.summary.frames != max_frames
             if any(sink.wants_stop for sink in runner.lane.sinks):

@@ -41,7 +41,7 @@ class Kept(Sink):
         self.name, self.log, self.fails_at, self.stops_at = name, log, fails_at, stops_at
         self.fails_to_close, self.closed = fails_to_close, 0
 
-    def write(self, frame, result):
+    def write(self, frame, _result):
         if frame.index == self.fails_at:
             raise SinkError("the disk is full")
         self.log.append((self.name, frame.index))
@@ -77,13 +77,13 @@ def make_lane(make_frame, make_result):
 
 
 def test_streams_take_turns_until_the_last_has_ended(make_lane):
-    """One frame of each in a round; one that has ended leaves its place to the others."""
+    """One frame of each in a round, which another stream begins each time; one that has ended leaves its place to the others."""
     log = []
     lanes = [make_lane("a", 3, log), make_lane("b", 1, log), make_lane("c", 2, log)]
 
     run_together(lanes)
 
-    assert log == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("c", 1), ("a", 2)]
+    assert log == [("a", 0), ("b", 0), ("c", 0), ("c", 1), ("a", 1), ("a", 2)]
     assert [lane.summary.frames for lane in lanes] == [3, 1, 2]
     assert [lane.turn.number for lane in lanes] == [2, 0, 1]
     assert all(lane.error is None and lane.source.interrupted for lane in lanes)
@@ -93,7 +93,8 @@ def test_streams_take_turns_until_the_last_has_ended(make_lane):
 def test_a_stream_without_a_frame_is_passed_over(make_lane):
     """It holds up nobody, begins in the turn of the others, and nobody turns round for nothing."""
     log, waits = [], []
-    lanes = [make_lane("a", 2, log, script=iter([True, True, False, False, False, False])), make_lane("b", 2, log, script=iter([False] * 4))]
+    first, second = iter([True, True, False, False, False, False]), iter([False] * 4)
+    lanes = [make_lane("a", 2, log, script=first), make_lane("b", 2, log, script=second)]
 
     run_together(lanes, wait=waits.append)
 
@@ -144,7 +145,7 @@ def test_a_sink_that_wants_to_stop_stops_all(make_lane):
     log = []
     run_together([make_lane("a", 5, log), make_lane("b", 5, log, stops_at=1), make_lane("c", 5, log)])
 
-    assert log == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("b", 1)]
+    assert log == [("a", 0), ("b", 0), ("c", 0), ("b", 1)]
 
 
 def test_max_frames_is_for_each_stream(make_lane):
@@ -154,7 +155,7 @@ def test_max_frames_is_for_each_stream(make_lane):
 
     run_together(lanes, max_frames=2)
 
-    assert log == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert log == [("a", 0), ("b", 0), ("b", 1), ("a", 1)]
     assert [lane.error for lane in lanes] == [None, None]
 
 

@@ -29,7 +29,7 @@ def test_each_stream_has_its_video_and_lines_say_whose_they_are(bundle, tmp_path
 
     records = lines_of(lines)
     assert Counter(record["stream"] for record in records) == {0: 6, 1: 4, 2: 6}
-    assert [(record["stream"], record["frame"]) for record in records[:6]] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    assert [(record["stream"], record["frame"]) for record in records[:6]] == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (0, 1)]
     assert all(len(record["instances"]) == 2 for record in records)
     for name, count in (("0.mp4", 6), ("1.mp4", 4), ("2.mp4", 6)):
         with open_source(out / name) as source:
@@ -92,8 +92,8 @@ def test_each_stream_has_its_maps(tmp_path):
     assert [(record["stream"], record["panoptic"]["file"]) for record in lines_of(lines)] == [
         (0, "000000.png"),
         (1, "000000.png"),
-        (0, "000001.png"),
         (1, "000001.png"),
+        (0, "000001.png"),
     ]
 
 

@@ -24,7 +24,8 @@ def steps_of(text: str, share: float, turns: range) -> list[Step]:
 
 def test_every_turn_has_about_as_many_key_frames():
     """1,000 random numbers of streams and intervals: after the first turn, whose frames must be key frames, no turn has more than one
-    above or below the mean, and every stream has a key frame in every interval."""
+    above or below the mean, and every stream has a key frame in every interval.
+    """
     rng = np.random.default_rng(0)
     for _ in range(1000):
         streams, interval = int(rng.integers(1, 12)), int(rng.integers(1, 12))
