@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgeseg.benchmark.machine import memory_mib
+from edgeseg.benchmark.machine import memory_mib, peak_memory_mib
 from edgeseg.benchmark.sensors import Reading, Watch
 from edgeseg.errors import SourceError
 from edgeseg.pipeline import Pipeline
@@ -45,8 +45,8 @@ class Samples:
     missed: int
     """Frames that the source left out."""
     readings: tuple[Reading, ...]
-    memory_mib: tuple[float | None, float | None]
-    """What the process held at the beginning and at the end."""
+    memory_mib: tuple[float | None, float | None, float | None]
+    """What the process held at the beginning and at the end, and the most it ever did."""
 
     def of(self, step: Step) -> F64Array:
         """bool (N,): which frames got a step."""
@@ -96,7 +96,7 @@ def measure(
         raise SourceError(f"the source ended after {len(warm_up.steps)} frames, within the warm-up. Give a longer one.")
     wall_s = clock() - begin_s
     watch.look(now=True)
-    return collector.samples(tuple(warm_up.latency_s), wall_s, tuple(watch.readings), (held, memory_mib()))
+    return collector.samples(tuple(warm_up.latency_s), wall_s, tuple(watch.readings), (held, memory_mib(), peak_memory_mib()))
 
 
 @dataclass
@@ -136,7 +136,7 @@ class _Collector:
         warm_up_s: tuple[float, ...],
         wall_s: float,
         readings: tuple[Reading, ...],
-        held_mib: tuple[float | None, float | None],
+        held_mib: tuple[float | None, float | None, float | None],
     ) -> Samples:
         """All that was taken."""
         names = dict.fromkeys(name for stages in self.stages_s for name in stages)

@@ -46,7 +46,7 @@ def record(samples: Samples, found: list[Doubt], facts: Mapping[str, Any]) -> di
         f"{LATENCY}_ms": _by_step(samples, samples.latency_s),
         "stages_ms": {name: quantiles_ms(values[~np.isnan(values)]) for name, values in samples.stages_s.items()},
         "single_stream": _single_stream(samples),
-        "memory_mib": {"begin": _rounded(samples.memory_mib[0]), "end": _rounded(samples.memory_mib[1])},
+        "memory_mib": {name: _rounded(value) for name, value in zip(("begin", "end", "peak"), samples.memory_mib, strict=True)},
         "energy_j_per_frame": _rounded(None if joules is None else joules / n, 4),
         "readings": [asdict(reading) for reading in samples.readings],
         "doubts": [asdict(doubt) for doubt in found],

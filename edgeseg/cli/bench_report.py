@@ -46,7 +46,7 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "single stream", f"{', '.join(bounds) or 'too few frames'} (99 % sure){short}"
     yield "drops", f"{drops['source']} by the source, {drops['schedule']} by the schedule"
     if memory["begin"] is not None:
-        yield "memory", f"{memory['begin']:.0f} MiB at the beginning, {memory['end']:.0f} MiB at the end"
+        yield "memory", f"{memory['begin']:.0f} MiB at the beginning, {memory['end']:.0f} MiB at the end, {memory['peak']:.0f} MiB at most"
     joules = found["energy_j_per_frame"]
     yield "energy", "no sensor" if joules is None else f"{joules:.3f} J a frame, as far as the sensors see"
     yield "bundle", f"{found['bundle']['recipe']}, {found['precision']}, run {found['run']}"

@@ -23,7 +23,7 @@ def samples(latency_s, steps=None, readings=CALM, **changes) -> Samples:
         "wall_s": float(latency_s.sum()) or 1.0,
         "missed": 0,
         "readings": readings,
-        "memory_mib": (100.0, 101.0),
+        "memory_mib": (100.0, 101.0, 110.0),
     }
     return Samples(**{**given, **changes})
 
