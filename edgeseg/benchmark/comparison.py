@@ -56,6 +56,8 @@ def compare_unpaired(first_s: F64Array, second_s: F64Array, seed: int = 0) -> Co
 def compare_paired(first_s: F64Array, second_s: F64Array, seed: int = 0) -> Comparison:
     """Compare durations of the same frames, measured in turns, float64 (N,) both, N at least `PARTS`: a bootstrap of their ratios.
 
+    Of the same thing measured twice, about one in a hundred seems different where there are 500, and four where there are 50.
+
     Raises:
         UsageError: there are too few, or not as many of both.
     """

@@ -127,7 +127,7 @@ class _Collector:
         self.latency_s.append(end_s - frame.captured_s)
         self.stages_s.append({"read": read_s - before_s, **result.spans, "encode": end_s - found_s})
         # A source that is read again starts at 0.
-        self.missed += max(0, frame.index - self.last_index - 1) if frame.index > self.last_index else 0
+        self.missed += max(0, frame.index - self.last_index - 1)
         self.last_index = frame.index
         return True
 
