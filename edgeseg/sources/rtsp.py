@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 
 from edgeseg.errors import SourceError
 from edgeseg.opencv import build_has
-from edgeseg.sources.capture import OpenCvCapture, Target, redacted, timeouts
+from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, redacted
 
 _ADVICE = (
     "Is the address right, with user, password and path as the camera's manual has them (rtsp://USER:PASSWORD@HOST:554/PATH), and can this "
@@ -33,7 +34,8 @@ class RtspCapture(OpenCvCapture):
 
     def __init__(self, text: str, stall_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         # A decoder with several threads holds back as many pictures: twice the latency, measured at 30 frames a second on two cores.
-        options = (*timeouts(stall_s), ("CAP_PROP_N_THREADS", 1))
+        limits = (("CAP_PROP_OPEN_TIMEOUT_MSEC", round(OPEN_TIMEOUT_S * 1e3)), ("CAP_PROP_READ_TIMEOUT_MSEC", math.ceil(stall_s * 1e3)))
+        options = (*limits, ("CAP_PROP_N_THREADS", 1))
         super().__init__(Target(redacted(text), text, _ADVICE, "CAP_FFMPEG", options))
         self._clock = clock
 
