@@ -117,7 +117,7 @@ def test_damaged_pictures_are_left_out_until_they_are_a_stall():
 def test_a_frozen_picture_is_reported_once_each_time():
     """The very same picture for the limit is told of once, and again when it freezes anew."""
     still = [shot(7, after_s=1.0)] * 12
-    stage = Stage(*still, shot(8), *still, frozen_s=5.0)
+    stage = Stage(*still, shot(99), *still, frozen_s=5.0)
     stage.play()
 
     assert len(stage.frames) == 25
@@ -155,7 +155,7 @@ def test_any_script_gives_its_pictures_in_order():
     rng = np.random.default_rng(7)
     for _ in range(RANDOM_CASES):
         kinds = rng.choice(4, size=12, p=[0.6, 0.2, 0.1, 0.1])
-        made = (lambda i: shot(i), lambda _: Lost(), lambda _: Refused(), lambda i: shot(i, after_s=6.0))
+        made = (shot, lambda _: Lost(), lambda _: Refused(), lambda i: shot(i, after_s=6.0))
         script = [made[kind](i) for i, kind in enumerate(kinds)]
         expected = [i for i, kind in enumerate(kinds) if kind == 0]
         stage = Stage(shot(255), *script, reconnect=20)
