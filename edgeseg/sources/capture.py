@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,7 +60,7 @@ class Target:
     """What to do where it cannot be opened."""
     backend: str = "CAP_ANY"
     """OpenCV's name of the reader."""
-    options: Sequence[tuple[str, int]] = ()
+    options: tuple[tuple[str, int], ...] = ()
     """OpenCV's names of settings with their values; those that this OpenCV lacks are left out."""
 
 
@@ -91,6 +90,10 @@ class OpenCvCapture:
         except opencv().error:
             return None
         return pixels if ok and pixels is not None and pixels.ndim == 3 else None
+
+    def dated_s(self) -> float:
+        """When the grabbed picture was taken, seconds of the stream's own clock; 0 where it has none."""
+        return float(self._device.get(opencv().CAP_PROP_POS_MSEC)) / 1e3
 
     def close(self) -> None:
         device, self._device = self._device, None

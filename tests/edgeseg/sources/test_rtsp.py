@@ -72,7 +72,7 @@ def test_what_came_while_connecting_is_left_out(monkeypatch):
     monkeypatch.setattr(rtsp.OpenCvCapture, "open", lambda _self: 30.0)
     monkeypatch.setattr(rtsp.OpenCvCapture, "grab", grab)
     monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;udp")
-    capture = rtsp.RtspCapture("rtsp://host", 5.0, clock=clock)
+    capture = rtsp.RtspCapture("rtsp://host", LiveSettings(), clock=clock)
 
     assert capture.open() == 30.0
     assert len(grabbed) == 21
@@ -89,7 +89,7 @@ def test_tcp_is_asked_for_where_the_user_does_not_say(monkeypatch):
         monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", given or "")
         if given is None:
             monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS")
-        rtsp.RtspCapture("rtsp://host", 5.0).open()
+        rtsp.RtspCapture("rtsp://host", LiveSettings()).open()
 
         assert rtsp.os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == expected
 
@@ -99,4 +99,19 @@ def test_without_ffmpeg_there_is_another_way(monkeypatch):
     monkeypatch.setattr(rtsp, "build_has", lambda _feature: False)
 
     with pytest.raises(SourceError, match=r"has no FFmpeg\. Give a GStreamer pipeline with rtspsrc"):
-        rtsp.RtspCapture("rtsp://host", 5.0).open()
+        rtsp.RtspCapture("rtsp://host", LiveSettings()).open()
+
+
+@pytest.mark.parametrize(("when_late", "grabs"), [("drop", [True] * 6 + [False]), ("wait", [True] * 7)])
+def test_a_stream_that_is_decoded_too_slowly_is_connected_anew_with_all_cores(monkeypatch, when_late, grabs):
+    """Pictures that come later and later are a lost connection, unless it is allowed to fall behind; then more threads decode."""
+    clock = FakeClock()
+    monkeypatch.setattr(rtsp.OpenCvCapture, "grab", lambda _self: not clock.wait(1.0))
+    monkeypatch.setattr(rtsp.OpenCvCapture, "dated_s", lambda _self: clock.now_s / 2)
+    monkeypatch.setattr(rtsp.os, "cpu_count", lambda: 6)
+    capture = rtsp.RtspCapture("rtsp://host", LiveSettings(when_late=when_late), clock=clock)
+
+    assert dict(capture._target.options)["CAP_PROP_N_THREADS"] == 1
+    assert [capture.grab() for _ in range(7)] == grabs
+    assert dict(capture._target.options)["CAP_PROP_N_THREADS"] == (1 if all(grabs) else 6)
+    assert dict(capture._target.options)["CAP_PROP_READ_TIMEOUT_MSEC"] == 5000
