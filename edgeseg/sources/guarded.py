@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
 
-from edgeseg.errors import SourceError
+from edgeseg.errors import HangError, SourceError
 from edgeseg.sources.capture import Capture
 from edgeseg.types import U8Array
 
-STUCK_MAX = 3
-"""Threads given up and still stuck, after which no new one is begun: each holds a device that does not answer."""
+STUCK_MAX = 10
+"""Threads given up and still stuck, after which no new one is begun: each holds memory and a device that does not answer."""
 _T = TypeVar("_T")
 
 
@@ -36,10 +36,13 @@ class GuardedCapture:
         self.name = make().name
 
     def open(self) -> float | None:
+        """As in `Capture`; HangError once too many calls hang, which no other attempt would help."""
         self.close()
         self._stuck = [worker for worker in self._stuck if worker.is_alive]
         if len(self._stuck) >= STUCK_MAX:
-            raise SourceError(f"{self.name} did not answer {STUCK_MAX} times. Restart its driver or service, or this machine.")
+            raise HangError(
+                f"{self.name} did not answer {STUCK_MAX} times. Run edgeseg again; if that hangs too, restart the camera's driver."
+            )
         self._worker = _Worker(self._make())
         try:
             return self._worker.ask(self._worker.capture.open, self._open_s)

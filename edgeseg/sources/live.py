@@ -101,7 +101,7 @@ class LiveSource(Source):
         """
         allowed, name = self._settings.reconnect or 0, self.info.name
         if allowed and not self._attempts:
-            self._note(f"{name} gives no more pictures; connecting anew")
+            self._note(f"{name} gives no new pictures; connecting anew")
         reason = "--reconnect allows no new attempt."
         while self._attempts < allowed:
             delay_s = BACK_OFF_S[min(self._attempts, len(BACK_OFF_S) - 1)]

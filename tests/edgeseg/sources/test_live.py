@@ -61,7 +61,7 @@ def test_a_lost_connection_is_made_anew_with_growing_waits():
     waited_s = sum(BACK_OFF_S) + 2 * BACK_OFF_S[-1]
     assert stage.frames[1].captured_s == pytest.approx(0.2 + waited_s)
     assert stage.notes[:2] == [
-        "made-up camera gives no more pictures; connecting anew",
+        "made-up camera gives no new pictures; connecting anew",
         f"made-up camera is connected again after {waited_s:.1f} s",
     ]
     assert stage.source.counts == SourceCounts(reconnects=1)

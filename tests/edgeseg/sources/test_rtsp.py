@@ -40,7 +40,7 @@ def test_a_server_that_dies_and_comes_back_is_read_on(server):
     assert (first.image_hw, first.index, source.info.fps) == ((360, 640), 0, 30.0)
     assert later.reconnects == source.counts.reconnects == 1
     assert not np.isnan(stamped_age_s(later.pixels, later.captured_s))
-    assert ["gives no more pictures" in notes[0], "connected again" in notes[1]] == [True, True]
+    assert ["gives no new pictures" in notes[0], "connected again" in notes[1]] == [True, True]
     assert "secret" not in "".join([*notes, source.info.name, first.stream, repr(first)])
 
 
