@@ -10,8 +10,6 @@ PATIENCE_S = 3.0
 """For how long: what a network held back for a moment is soon caught up with."""
 _DRIFT = 1e-3
 """Seconds a second by which two clocks may differ."""
-_JUMP_S = 10.0
-"""A stream's clock that moves by more than this at once was set anew."""
 
 
 class LagWatch:
@@ -29,7 +27,7 @@ class LagWatch:
         """
         last, self._last = self._last, (now_s, dated_s)
         lag_s = now_s - dated_s
-        if last is None or not 0 < dated_s - last[1] < _JUMP_S:
+        if last is None or not dated_s > last[1]:
             self._least_s, self._late_since_s = lag_s, math.inf
             return False
         self._least_s = min(self._least_s + _DRIFT * (now_s - last[0]), lag_s)

@@ -69,13 +69,13 @@ def test_the_newest_frame_wins_and_the_others_are_counted():
         first = next(frames)
         gated.allow(1)
         second = next(frames)
-        gated.allow(4)
+        gated.allow(6)
         third = next(frames)
 
-        assert [frame.index for frame in (first, second, third)] == [0, 1, 5]
-        assert [frame.time_s for frame in (first, second, third)] == [0.0, 1.0, 5.0]
-        assert [frame.captured_s for frame in (first, second, third)] == [4.0, 5.0, 9.0]
-        assert source.counts == SourceCounts(dropped=3)
+        assert [frame.index for frame in (first, second, third)] == [0, 1, 7]
+        assert [frame.time_s for frame in (first, second, third)] == [0.0, 1.0, 7.0]
+        assert [frame.captured_s for frame in (first, second, third)] == [4.0, 5.0, 11.0]
+        assert source.counts == SourceCounts(dropped=5)
 
 
 def test_a_frame_is_taken_once():
@@ -97,6 +97,7 @@ def test_an_error_reaches_whoever_reads_after_the_last_frame():
         frames = iter(source)
         gated.allow(1)
         gated.finish()
+        source._thread.join()
         next(frames)
         with pytest.raises(SourceError, match="unplugged"):
             next(frames)
