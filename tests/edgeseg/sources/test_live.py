@@ -18,12 +18,20 @@ def shot(value=0, after_s=0.1, hw=(4, 6)):
     return Shot(np.full((*hw, 3), value, np.uint8), after_s)
 
 
+class Careful(FakeCapture):
+    """A device that two cannot hold at once."""
+
+    def open(self):
+        assert not self.is_open
+        return super().open()
+
+
 class Stage:
     """A live source with all that is made up around it."""
 
     def __init__(self, *script, **settings):
         self.clock, self.notes = FakeClock(), []
-        self.capture = FakeCapture(script, self.clock)
+        self.capture = Careful(script, self.clock)
         settings = LiveSettings(**{"stall_s": 5.0, "reconnect": 0, "note": self.notes.append, **settings})
         self.source = LiveSource(self.capture, settings, clock=self.clock, wait=self.clock.wait)
         self.frames = []

@@ -104,9 +104,10 @@ def test_without_ffmpeg_there_is_another_way(monkeypatch):
 
 @pytest.mark.parametrize(("when_late", "grabs"), [("drop", [True] * 6 + [False]), ("wait", [True] * 7)])
 def test_a_stream_that_is_decoded_too_slowly_is_connected_anew_with_all_cores(monkeypatch, when_late, grabs):
-    """Pictures that come later and later are a lost connection, unless it is allowed to fall behind; then more threads decode."""
+    """Pictures that come later and later are a lost connection, unless it is allowed to fall behind; the next has more threads and time."""
     clock = FakeClock()
     monkeypatch.setattr(rtsp.OpenCvCapture, "grab", lambda _self: not clock.wait(1.0))
+    monkeypatch.setattr(rtsp.OpenCvCapture, "open", lambda _self: 30.0)
     monkeypatch.setattr(rtsp.OpenCvCapture, "dated_s", lambda _self: clock.now_s / 2)
     monkeypatch.setattr(rtsp.os, "cpu_count", lambda: 6)
     capture = rtsp.RtspCapture("rtsp://host", LiveSettings(when_late=when_late), clock=clock)
@@ -115,3 +116,5 @@ def test_a_stream_that_is_decoded_too_slowly_is_connected_anew_with_all_cores(mo
     assert [capture.grab() for _ in range(7)] == grabs
     assert dict(capture._target.options)["CAP_PROP_N_THREADS"] == (1 if all(grabs) else 6)
     assert dict(capture._target.options)["CAP_PROP_READ_TIMEOUT_MSEC"] == 5000
+    capture.open()
+    assert all(capture.grab() for _ in range(6))
