@@ -119,7 +119,7 @@ class Server:
             self._source.emit("push-buffer", Gst.Buffer.new_wrapped(self._clip.picture()))
         return True
 
-    def _garble(self, _pad: Any, info: Any) -> Any:
+    def _garble(self, _pad: Any, _info: Any) -> Any:
         """Lose a part of the coded pictures, so that later ones rest on what the receiver never saw."""
         lost = self._garbled and random.random() < self._garbled  # noqa: S311 - no secret
         return Gst.PadProbeReturn.DROP if lost else Gst.PadProbeReturn.OK

@@ -8,6 +8,7 @@ EdgesegError                 exit code 1; the message says what was wrong and wh
 |-- ExportError              an export that failed or whose graph did not match the original
 |-- BackendError             a backend that cannot load or run a graph
 |-- SourceError              a picture, video or camera that cannot be opened or read
+|-- HangError                a camera whose driver answers no more, so that only starting anew helps
 |-- SinkError                an output that cannot be written
 `-- EvaluationError          ground truth and results that do not belong together
 """
@@ -55,6 +56,10 @@ class BackendError(EdgesegError):
 
 class SourceError(EdgesegError):
     """Frames cannot be read."""
+
+
+class HangError(EdgesegError):
+    """A device does not answer, again and again."""
 
 
 class SinkError(EdgesegError):

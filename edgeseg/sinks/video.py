@@ -17,13 +17,16 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov"})
 """Containers whose index is written last, which is how a broken file is told from a whole one."""
 DEFAULT_FPS = 30.0
 _FREE_BYTES_MIN = 1 << 20
+_HELD_S = 10.0
+"""The longest that a picture stands for frames that were dropped."""
 
 
 class VideoSink(Sink):
     """Annotated frames as MPEG-4 video at a constant frame rate.
 
     It is written beside its final name and renamed when it is whole. The codec wants even sides: an odd one grows by a
-    repeated row or column.
+    repeated row or column. Where a live source dropped frames, the picture before stands for them, so that the video is as fast as life;
+    what comes in another size after a lost connection is scaled to the first.
     """
 
     def __init__(self, path: Path, fps: float | None) -> None:
@@ -34,19 +37,32 @@ class VideoSink(Sink):
         self._writer: Any = None
         self._image_hw: SizeHW = (0, 0)
         self._count = 0
+        self._last: tuple[int, U8Array] | None = None
 
     def write(self, frame: Frame, result: Result) -> None:
         if self._writer is None:
             self._open(frame.image_hw)
-        if frame.image_hw != self._image_hw:
+        if frame.image_hw != self._image_hw and not frame.reconnects:
             was, now = (f"{width}x{height}" for height, width in (self._image_hw, frame.image_hw))
             raise SinkError(
                 f"frame {frame.index} is {now} but {self._path} is {was}. For pictures of several sizes give a folder: --out FOLDER/"
             )
         if shutil.disk_usage(self._path.parent).free < _FREE_BYTES_MIN:
             raise SinkError(f"{self._path} cannot be written on: the disk is full. Free some space or choose another place for the output.")
-        self._writer.write(_with_even_sides(annotate(frame.pixels, result)))
+        drawn = annotate(frame.pixels, result)
+        if frame.image_hw != self._image_hw:
+            drawn = opencv().resize(drawn, self._image_hw[::-1])
+        self._add(frame.index, _with_even_sides(drawn))
+
+    def _add(self, index: int, picture: U8Array) -> None:
+        """Write the picture of a frame, after those of the frames that were dropped before it."""
+        before, held = self._last or (index - 1, picture)
+        for _ in range(min(index - before - 1, round(_HELD_S * self._fps))):
+            self._writer.write(held)
+            self._count += 1
+        self._writer.write(picture)
         self._count += 1
+        self._last = index, picture
 
     def close(self) -> None:
         if self._writer is None:

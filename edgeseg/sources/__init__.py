@@ -57,7 +57,7 @@ OPENERS = (
     Opener("camera", camera.matches, _live(lambda text, _: camera.CameraCapture(text), FOREVER)),
     Opener("gstreamer", gstreamer.matches, _live(lambda text, settings: gstreamer.capture(text, settings.stall_s), 0)),
     Opener("csi", gstreamer.matches_csi, _live(lambda text, settings: gstreamer.csi_capture(text, settings.stall_s), FOREVER)),
-    Opener("rtsp", rtsp.matches, _live(lambda text, settings: rtsp.RtspCapture(text, settings.stall_s), FOREVER)),
+    Opener("rtsp", rtsp.matches, _live(rtsp.RtspCapture, FOREVER)),
     Opener("folder", folder.matches, lambda text, _: folder.FolderSource(text)),
     Opener("picture", picture.matches, lambda text, _: picture.PictureSource(text)),
     Opener("video", video.matches, lambda text, _: video.VideoSource(text)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ from edgeseg.opencv import opencv
 from edgeseg.types import U8Array
 
 OPEN_TIMEOUT_S = 10.0
-"""How long a connection may take; OpenCV's own limit is 30 s."""
+"""How long a connection may take; OpenCV's own limit is 30 s, and for some readers there is none."""
 _FPS_MAX = 1000.0
 _LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s\"']*@", re.IGNORECASE)
 _LOGIN_ALONE = re.compile(r"([a-z][a-z0-9+.-]*://).*@", re.IGNORECASE | re.DOTALL)
@@ -61,7 +60,7 @@ class Target:
     """What to do where it cannot be opened."""
     backend: str = "CAP_ANY"
     """OpenCV's name of the reader."""
-    options: Sequence[tuple[str, int]] = ()
+    options: tuple[tuple[str, int], ...] = ()
     """OpenCV's names of settings with their values; those that this OpenCV lacks are left out."""
 
 
@@ -74,8 +73,7 @@ class OpenCvCapture:
         self._device: Any = None
 
     def open(self) -> float | None:
-        cv2 = opencv()
-        target = self._target
+        cv2, target = opencv(), self._target
         options = [number for name, value in target.options if hasattr(cv2, name) for number in (getattr(cv2, name), value)]
         self._device = cv2.VideoCapture(target.address, getattr(cv2, target.backend), *([options] if options else []))
         if not self._device.isOpened():
@@ -93,15 +91,14 @@ class OpenCvCapture:
             return None
         return pixels if ok and pixels is not None and pixels.ndim == 3 else None
 
+    def dated_s(self) -> float:
+        """When the grabbed picture was taken, seconds of the stream's own clock; 0 where it has none."""
+        return float(self._device.get(opencv().CAP_PROP_POS_MSEC)) / 1e3
+
     def close(self) -> None:
         device, self._device = self._device, None
         if device is not None:
             device.release()
-
-
-def timeouts(stall_s: float) -> tuple[tuple[str, int], ...]:
-    """OpenCV's settings that end an opening and a reading which take too long."""
-    return (("CAP_PROP_OPEN_TIMEOUT_MSEC", round(OPEN_TIMEOUT_S * 1e3)), ("CAP_PROP_READ_TIMEOUT_MSEC", math.ceil(stall_s * 1e3)))
 
 
 def plausible_fps(value: float) -> float | None:

@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edgeseg.errors import MissingDependencyError, UsageError
 from edgeseg.opencv import build_has
-from edgeseg.sources.capture import OpenCvCapture, Target, redacted, timeouts
+from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, redacted
+from edgeseg.sources.guarded import GuardedCapture
 
 CSI_DEFAULTS = {"width": 1280, "height": 720, "fps": 30, "flip": 0}
 """Options of ``csi://``. ``flip`` is nvvidconv's flip-method: 0 as it is, 2 upside down."""
@@ -50,7 +51,7 @@ def csi_pipeline(text: str) -> str:
     )
 
 
-def csi_capture(text: str, stall_s: float) -> OpenCvCapture:
+def csi_capture(text: str, stall_s: float) -> GuardedCapture:
     """A camera at a Jetson's connector.
 
     Raises:
@@ -60,20 +61,22 @@ def csi_capture(text: str, stall_s: float) -> OpenCvCapture:
     return _capture(f"camera {text}", csi_pipeline(text), _CSI_ADVICE, stall_s)
 
 
-def capture(text: str, stall_s: float) -> OpenCvCapture:
+def capture(text: str, stall_s: float) -> GuardedCapture:
     """A pipeline as the user wrote it.
 
     Raises:
         UsageError: it has no appsink, from which pictures are taken.
         MissingDependencyError: OpenCV has no GStreamer.
     """
-    name = f"pipeline {redacted(text)!r}"
+    name = f"pipeline '{redacted(text).split(' ! ')[0]} ! ...'"
     if "appsink" not in text:
         raise UsageError(f"{name} has no appsink. End it with: ! videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1")
     return _capture(name, text, _PIPELINE_ADVICE, stall_s)
 
 
-def _capture(name: str, pipeline: str, advice: str, stall_s: float) -> OpenCvCapture:
+def _capture(name: str, pipeline: str, advice: str, stall_s: float) -> GuardedCapture:
     if not build_has("GStreamer"):
         raise MissingDependencyError(f"{name} {_NO_GSTREAMER}")
-    return OpenCvCapture(Target(name, pipeline, advice, "CAP_GSTREAMER", timeouts(stall_s)))
+    target = Target(name, pipeline, advice, "CAP_GSTREAMER")
+    # OpenCV 4.6 waits for ever for a pipeline that does not start, and refuses to be told of limits.
+    return GuardedCapture(lambda: OpenCvCapture(target), OPEN_TIMEOUT_S, stall_s)

@@ -101,8 +101,8 @@ class LiveSource(Source):
         """
         allowed, name = self._settings.reconnect or 0, self.info.name
         if allowed and not self._attempts:
-            self._note(f"{name} gives no more pictures; connecting anew")
-        reason = "It gives no more pictures, and --reconnect allows no other attempt."
+            self._note(f"{name} gives no new pictures; connecting anew")
+        reason = "--reconnect allows no new attempt."
         while self._attempts < allowed:
             delay_s = BACK_OFF_S[min(self._attempts, len(BACK_OFF_S) - 1)]
             self._attempts += 1
@@ -116,4 +116,4 @@ class LiveSource(Source):
             self._reconnects += 1
             self._note(f"{name} is connected again after {self._clock() - lost_s:.1f} s")
             return True
-        raise SourceError(f"{name} was lost{f' and did not come back in {allowed} attempts' if allowed else ''}. {reason}")
+        raise SourceError(f"{name} ended or was lost{f', and did not come back in {allowed} attempts' if allowed else ''}. {reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,14 +158,17 @@ def test_a_dropped_frame_is_an_empty_result(open_model: Callable[..., Model], gr
     assert (len(moved.instances), moved.since_key, graphs.runs) == (len(key.instances), 2, [KEY])
 
 
-def test_another_picture_size_starts_anew(open_model: Callable[..., Model], graphs: Graphs) -> None:
+@pytest.mark.parametrize(("hw", "reconnects"), [((60, 90), 0), (HW, 1)])
+def test_another_picture_size_or_connection_starts_anew(
+    open_model: Callable[..., Model], graphs: Graphs, hw: tuple[int, int], reconnects: int
+) -> None:
     """With a key frame, whatever the schedule says."""
-    frames = [*_frames(3), *_frames(3, (60, 90), 3)]
+    frames = [*_frames(3), *(replace(frame, reconnects=reconnects) for frame in _frames(3, hw, 3))]
     with Pipeline(open_model(), _settings(graphs, "fixed:9", track=True, smooth=True)) as pipeline:
         results = [pipeline.step(frame) for frame in frames]
 
     assert [result.step for result in results] == ([Step.KEY] + [Step.WARP] * 2) * 2
-    assert [result.instances.image_hw for result in results] == [HW] * 3 + [(60, 90)] * 3
+    assert [(result.instances.image_hw, result.reconnects) for result in results] == [(HW, 0)] * 3 + [(hw, reconnects)] * 3
     ids = [set(result.instances.track_ids.tolist()) - {-1} for result in results]
     assert ids[2]
     assert ids[5]

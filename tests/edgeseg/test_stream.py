@@ -17,7 +17,7 @@ from edgeseg.families.base import KEY
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline
 from edgeseg.sinks.base import Sink
-from edgeseg.sources.base import Source, SourceInfo
+from edgeseg.sources.base import Source, SourceCounts, SourceInfo
 from edgeseg.stream import RECENT, WARM_UP_FRAMES, StageTimes, Summary, run, stream
 from edgeseg.types import Frame, Result, Step
 from tests.bundles import tiny_bundle
@@ -118,6 +118,18 @@ def test_the_summary_keeps_the_warm_up_apart(model: Model, clock: Clock) -> None
         "write": (4, 0.25),
         "total": (4, 1.75),
     }
+
+
+def test_the_summary_has_what_happened_to_the_source(model: Model, clock: Clock) -> None:
+    """Drops and the like are those up to the last frame."""
+
+    class Dropping(Frames):
+        @property
+        def counts(self) -> SourceCounts:
+            return SourceCounts(dropped=3 * self.given, reconnects=1)
+
+    assert run(Dropping(2, clock), _every(model), clock=clock).source == SourceCounts(dropped=6, reconnects=1)
+    assert run(Frames(2, clock), _every(model), clock=clock).source == SourceCounts()
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -155,6 +155,12 @@ def test_to_json_has_the_fields_of_a_line() -> None:
     assert mask == {"size": [6, 8], "counts": coco_mask.encode(np.asfortranarray(wanted))["counts"].decode()}
 
 
+def test_to_json_tells_of_reconnects_where_there_were_some() -> None:
+    """How often the stream was connected anew, absent from lines before the first time."""
+    assert _result(reconnects=2).to_json()["reconnects"] == 2
+    assert "reconnects" not in _result().to_json()
+
+
 def test_to_json_tells_mask_scores_and_segments_where_there_are_some() -> None:
     """YOLACT++ gives a second score; panoptic models give segments."""
     panoptic = Panoptic(np.ones(HW, np.int32), (Segment(1, 0, True, 0.5, 48),))

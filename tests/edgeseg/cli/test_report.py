@@ -8,6 +8,7 @@ import pytest
 
 from edgeseg.cli.report import ledger_table, peak_memory_mib, summary_text, table
 from edgeseg.ledger import Ledger
+from edgeseg.sources import SourceCounts
 from edgeseg.stream import StageTimes, Summary
 from tests.edgeseg.test_ledger import ENTRY
 
@@ -28,6 +29,16 @@ def test_summary_has_milliseconds_per_stage():
     assert first == "4 frames in 2.00 s, 2.0 frames/s after the first; 1 instance"
     assert head.split() == ["stage", "median", "ms", "p99", "ms"]
     assert row.split() == ["infer", "2.00", "2.98"]
+
+
+def test_summary_tells_what_happened_to_a_live_stream():
+    """Drops, reconnects and frozen pictures have a line; a source to which nothing happened has none."""
+    happened = Summary(frames=4, wall_s=2.0, source=SourceCounts(dropped=1, reconnects=2, freezes=1))
+
+    line = "1 frame dropped for newer ones; connected anew 2 times; picture frozen 1 time"
+    assert line in summary_text(happened).splitlines()
+    assert "0 frames dropped for newer ones; connected anew 1 time" in summary_text(replace(happened, source=SourceCounts(reconnects=1)))
+    assert "dropped" not in summary_text(replace(happened, source=SourceCounts()))
 
 
 def test_summary_of_one_frame_states_no_speed():

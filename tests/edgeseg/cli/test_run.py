@@ -169,7 +169,8 @@ def test_max_frames_ends_early(bundle, tmp_path):
     ("arguments", "code", "message"),
     [
         (["missing.mp4"], 1, "no file or folder 'missing.mp4'"),
-        (["rtsp://host/a"], 2, "rtsp:// is not supported yet"),
+        (["http://host/a"], 2, "http:// is not read"),
+        (["v4l2src ! fakesink"], 2, "has no appsink"),
         (["synthetic:seed=x"], 2, "cannot be used for seed"),
         ([CLIP, "--schedule", "never"], 2, "there is no schedule 'never'"),
         ([CLIP, "--precision", "int8", "--backend", "onnxruntime"], 1, "has no int8 version"),

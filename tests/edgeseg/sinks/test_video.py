@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +56,29 @@ def test_odd_sides_grow_by_one(tmp_path, make_frame, make_result, hw, written):
 
     with open_source(tmp_path / "out.mp4") as source:
         assert source.info.image_hw == written
+
+
+def test_dropped_frames_are_stood_for_by_the_one_before(tmp_path, make_frame, make_result):
+    """A live source that skips plays as fast as life; a gap of more than ten seconds is cut to that."""
+    with VideoSink(tmp_path / "out.mp4", 2.0) as sink:
+        for index, grey in ((3, 10), (4, 90), (7, 170), (100, 250)):
+            frame = make_frame(index)
+            sink.write(replace(frame, pixels=np.full_like(frame.pixels, grey)), make_result([], index=index))
+
+    with open_source(tmp_path / "out.mp4") as source:
+        shades = [int(frame.pixels.mean()) for frame in source]
+
+    assert [round((shade - 10) / 80) for shade in shades] == [0, 1, 1, 1, 2, *[2] * 20, 3]
+
+
+def test_another_size_after_a_lost_connection_is_scaled(tmp_path, make_frame, make_result):
+    """A camera that comes back with other settings does not end the recording."""
+    with VideoSink(tmp_path / "out.mp4", None) as sink:
+        sink.write(make_frame(0), make_result())
+        sink.write(replace(make_frame(1, hw=(50, 60)), reconnects=1), make_result([], hw=(50, 60)))
+
+    with open_source(tmp_path / "out.mp4") as source:
+        assert [frame.image_hw for frame in source] == [(96, 128)] * 2
 
 
 def test_frames_of_another_size_are_an_error_and_the_frames_before_are_kept(tmp_path, make_frame, make_result):

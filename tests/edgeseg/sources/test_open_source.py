@@ -5,15 +5,30 @@ from __future__ import annotations
 import pytest
 
 from edgeseg.errors import SourceError, UsageError
-from edgeseg.sources import OPENERS, open_source
+from edgeseg.sources import OPENERS, LiveSettings, open_source
+from edgeseg.sources.settings import FOREVER
 from edgeseg.sources.synthetic import SyntheticSource
 
 
-@pytest.mark.parametrize("text", ["rtsp://host/stream", "csi://0", "http://host/a.mp4", "v4l2src ! videoconvert ! appsink"])
-def test_stream_that_is_not_read_yet_says_what_is(text):
-    """Network, Jetson and GStreamer streams are wrong usage for now, and the message names what can be given."""
-    with pytest.raises(UsageError, match=r"not supported yet.*video file"):
+@pytest.mark.parametrize("text", ["http://admin:hush@host/a.mp4", " rtsp://admin:hush@host/a", "ftp://host/hush@"])
+def test_other_schemes_say_what_can_be_given(text):
+    """What is read from no network is refused with what is, and without the password."""
+    with pytest.raises((UsageError, SourceError), match=r"Give .*rtsp://") as caught:
         open_source(text)
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", FOREVER), ("csi://0", FOREVER), ("rtsp://host/a", FOREVER), ("a ! appsink", 0)])
+def test_how_often_a_lost_source_is_tried_again_depends_on_its_kind(monkeypatch, text, expected):
+    """For ever with cameras and streams, never with pipelines, whose end may be meant; unless the user says."""
+    seen = []
+    monkeypatch.setattr("edgeseg.sources.open_live", lambda _capture, settings: seen.append(settings.reconnect))
+    monkeypatch.setattr("edgeseg.sources.gstreamer.build_has", lambda _feature: True)
+    open_source(text)
+    open_source(text, LiveSettings(reconnect=3))
+
+    assert seen == [expected, 3]
 
 
 def test_name_of_nothing_is_an_error():
@@ -35,7 +50,10 @@ def test_synthetic_text_opens_that_scene():
         ("synthetic:", "synthetic"),
         ("0", "camera"),
         ("/dev/video1", "camera"),
-        ("rtsp://a", "planned"),
+        ("rtsp://a", "rtsp"),
+        ("csi://0", "csi"),
+        ("v4l2src ! appsink", "gstreamer"),
+        ("rtspsrc location=rtsp://a ! appsink", "gstreamer"),
         ("DIR", "folder"),
         ("DIR/a.jpg", "picture"),
         ("DIR/a.mp4", "video"),
