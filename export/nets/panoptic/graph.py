@@ -42,7 +42,7 @@ class _Found(nn.Module):
         self.config = config
         self.proposals = ProposalSelector(config, spec.size_hw, spec.proposals, target.select_proposals)
         cut_to = padded_hw(spec.size_hw) if flavour.candidates_in_padding else spec.size_hw
-        self.candidates = CandidateSelector(flavour, cut_to, spec.detections, target.select_detections)
+        self.candidates = CandidateSelector(cut_to, spec.detections, target.select_detections)
         self.box_pooler = roi_pooler(config, BOX_CELLS, target.align)
         self.mask_pooler = roi_pooler(config, MASK_CELLS, target.align)
         self.of_detections = target.of_detections
