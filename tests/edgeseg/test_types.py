@@ -233,6 +233,8 @@ def test_candidates_say_how_many_they_are() -> None:
         ({"kept": np.array([3])}, "kept must be places among 3"),
         ({"rows": np.array([2])}, "rows must be places among 2"),
         ({"present": np.array([-1])}, "present must be places among 2"),
+        ({"stand_in": np.zeros(7, np.float32)}, "stand-in must have the shape of an embedding"),
+        ({"stand_in": np.zeros(8, np.float32), "embeddings": None}, "stand-in must have the shape of an embedding"),
     ],
 )
 def test_candidates_refuse_what_does_not_fit_together(changes: dict[str, Any], message: str) -> None:
