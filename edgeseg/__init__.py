@@ -21,7 +21,8 @@ from edgeseg.errors import (
     SourceError,
     UsageError,
 )
-from edgeseg.model import Model, load
+from edgeseg.loader import load
+from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sources import open_source
 from edgeseg.stream import Summary, run, stream

@@ -40,14 +40,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": set(),
     "ledger": BOTTOM | {"bundle"},
     "swap": SHARED | {"backends"},
-    "model": MODEL | {"ledger", "swap"},
+    "model": MODEL | {"swap"},
+    "loader": MODEL | {"ledger", "swap", "model"},
     "keyframes": MODEL | LEAVES | {"model"},
     "forward": MODEL | LEAVES,
     "identities": MODEL | LEAVES,
     "pipeline": MODEL | LEAVES | {"model", "keyframes", "forward", "identities"},
     "stream": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
-    "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
+    "cli": MODEL | LEAVES | {"device", "ledger", "loader", "model", "pipeline", "stream", "data", "draw", ""},
+    "": MODEL | LEAVES | {"ledger", "loader", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
 

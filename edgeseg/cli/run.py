@@ -13,7 +13,8 @@ from edgeseg.cli.options import add_model_options, model_options, score, whole_n
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import summary_text
 from edgeseg.errors import UsageError
-from edgeseg.model import DEFAULT_SCORE, Model, load
+from edgeseg.loader import load
+from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
