@@ -25,7 +25,6 @@ from edgeseg.model import Carry, Model
 from edgeseg.opencv import opencv
 from edgeseg.types import Frame, SizeHW, U8Array
 from export.checkpoints import load_checkpoint
-from export.nets.panoptic.graph import GraphSpec
 from export.recipes import recipe
 from export.recipes.base import ExportOptions, GraphModule
 from export.recipes.panoptic import PanopticRecipe
@@ -133,11 +132,10 @@ def bundles_of(
     """What takes turns, written into a folder. The options give the numbers of proposals and detections, and the target."""
     (ups, ups_net), (vps, vps_net) = upsnet, vpsnet
     carrying = vps.graphs(vps_net, options)
-    spec = GraphSpec(vps.input_hw, options.proposals or 0, options.detections or 0, options.target or "cpu")
     return {
         UPSNET: _write(ups, ups.graphs(ups_net, options), folder / "ups"),
         VPSNET: _write(vps, carrying, folder / "vps"),
-        NAIVE: _write(vps, naive_graphs(vps_net, spec, carrying[KEY].outputs), folder / "naive"),
+        NAIVE: _write(vps, naive_graphs(vps_net, vps.graph_spec(options), carrying[KEY].outputs), folder / "naive"),
     }
 
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from edgeseg.families import panoptic
 from edgeseg.families.base import FUSE, IMAGE, KEY
-from export.nets.panoptic.graph import FuseGraph, GraphSpec, PanopticGraph
+from export.nets.panoptic.graph import FuseGraph, PanopticGraph
+from export.nets.rcnn.graph import GraphSpec
 from export.recipes.base import GraphModule
 
 CARRY = {panoptic.REFERENCE_IMAGE: panoptic.CARRIED_IMAGE}

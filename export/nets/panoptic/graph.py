@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.types import SizeHW
-
 from ..rcnn.config import BOX_CELLS, MASK_CELLS, padded_hw
 from ..rcnn.detections import NO_DETECTION, Detections
-from ..rcnn.graph import TARGETS
+from ..rcnn.graph import TARGETS, GraphSpec
 from .boxes import with_corners
 from .candidates import CandidateSelector
 from .config import PanopticConfig
 from .net import Normalise, UpsNet, VpsNet
 from .proposals import ProposalSelector
 from .roi import roi_pooler
-
-
-@dataclass(frozen=True)
-class GraphSpec:
-    """What of the graphs the net leaves open."""
-
-    size_hw: SizeHW
-    """Of the resized picture."""
-    proposals: int
-    detections: int
-    target: str
 
 
 class _Found(nn.Module):
@@ -76,8 +62,7 @@ class PanopticGraph(nn.Module):
         super().__init__()
         self.net = net
         self.normalise = Normalise(net.config)
-        height, width = padded_hw(spec.size_hw)
-        self.padding = (0, width - spec.size_hw[1], 0, height - spec.size_hw[0])
+        self.padding = spec.padding
         self.found = _Found(net.config, spec)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
