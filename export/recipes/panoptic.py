@@ -114,9 +114,7 @@ _CITYSCAPES = PanopticRecipe(
     shorter=1024,
     longer=2048,
 )
-_TRACK = replace(
-    _CITYSCAPES, name="vpsnet_track", labels=CITYSCAPES_VPS, flavour=VPSNET, semantic_channels=(256, 128, 128), embedding=1024
-)
+_TRACK = replace(_CITYSCAPES, name="vpsnet_track", labels=CITYSCAPES_VPS, flavour=VPSNET, semantic_channels=(256, 128, 128), embedding=1024)
 _UPSNET_DEMO = PanopticRecipe(
     "upsnet_demo",
     tuple(sorted(SYNTHETIC_LABELS, key=lambda label: label.is_thing)),
@@ -136,9 +134,7 @@ _UPSNET_DEMO = PanopticRecipe(
     stuff_area_limit=64,
 )
 """A small net that knows synthetic scenes; trained by ``python -m export.training --stage panoptic``."""
-_VPSNET_DEMO = replace(
-    _UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, fuse=FuseSpec(flow_width=0.08), embedding=32
-)
+_VPSNET_DEMO = replace(_UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, fuse=FuseSpec(flow_width=0.08), embedding=32)
 
 CONFIGS: tuple[PanopticRecipe, ...] = (
     _COCO,
