@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeseg.bundle import Bundle
+from edgeseg.candidates import Candidates
 from edgeseg.errors import BundleError
 from edgeseg.families.base import KEY, Decoded
 from edgeseg.geometry import FITS, Fit
@@ -17,7 +18,7 @@ from edgeseg.opencv import opencv
 from edgeseg.ops.boxes import descending_order
 from edgeseg.ops.panoptic import Detections, SlotMap, Verdicts, panoptic_head, vote
 from edgeseg.regions import things_of
-from edgeseg.types import AnyArray, Candidates, I32Array, I64Array, Label, Panoptic, Segment, SizeHW
+from edgeseg.types import AnyArray, I32Array, I64Array, Label, Panoptic, Segment, SizeHW
 
 NAME = "panoptic"
 BOXES = "boxes"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.candidates import Candidates
 from edgeseg.track.tracker import MEMORY_MAX
-from edgeseg.types import AnyArray, Candidates, F32Array, I64Array
+from edgeseg.types import AnyArray, F32Array, I64Array
 
 MAX_AGE_UPDATES = 45
 """How many updates an object that is not seen stays in the memory."""

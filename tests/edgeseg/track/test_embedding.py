@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgeseg.candidates import Candidates
 from edgeseg.track import embedding
 from edgeseg.track.embedding import LOST, MAX_AGE_UPDATES, NEW, Detections, EmbeddingTracker, assign, compare, pixel_iou
-from edgeseg.types import Candidates
 
 STEPS = 12
 SEQUENCES = 110
