@@ -13,7 +13,7 @@ def _ids(tracker: IouTracker, *boxes: tuple[float, float, float, float], kind: i
 
 
 def test_the_plain_tracker_follows_overlap_and_nothing_else() -> None:
-    """A box that moves a little keeps its id, one that jumps or is of another class gets a new one, one that was hidden gets its own back."""
+    """A box that moves a little or was hidden keeps its id, one that jumps or is of another class gets a new one."""
     tracker = IouTracker()
 
     assert _ids(tracker, (0, 0, 20, 20), (50, 50, 80, 80)) == [0, 1]
