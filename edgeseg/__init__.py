@@ -8,7 +8,7 @@ result = model(image_bgr)
 
 from __future__ import annotations
 
-from edgeseg.data import demo_bundle
+from edgeseg.data import demo_bundle, panoptic_demo_bundle
 from edgeseg.errors import (
     BackendError,
     BundleError,
@@ -56,6 +56,7 @@ __all__ = [
     "demo_bundle",
     "load",
     "open_source",
+    "panoptic_demo_bundle",
     "run",
     "stream",
 ]
