@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from edgeseg.model import Carry, Model
 from edgeseg.opencv import opencv
 from edgeseg.types import Frame, SizeHW, U8Array
 from export.checkpoints import load_checkpoint
-from export.nets.panoptic.graph import GraphSpec
+from export.nets.rcnn.graph import GraphSpec
 from export.recipes import recipe
 from export.recipes.base import ExportOptions, GraphModule
 from export.recipes.panoptic import PanopticRecipe
@@ -33,10 +34,11 @@ from export.to_onnx import graphs_to_onnx
 
 from .conditions import conditions
 from .frame import frame
-from .paired import measure, ratio
-from .two_backbones import naive_graphs
+from .paired import Contender, measure, ratio
+from .two_backbones import Eager, naive_graphs
 
 UPSNET, VPSNET, NAIVE = "upsnet", "vpsnet", "vpsnet, two backbones"
+EAGER = "eager PyTorch, two backbones"
 RECIPES = {UPSNET: "upsnet_resnet50_cityscapes", VPSNET: "vpsnet_fusetrack"}
 BACKEND_NAMES = ("openvino", "onnxruntime")
 OPTIONS = ExportOptions(proposals=1000, detections=100, target="cpu")
@@ -80,8 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"checkpoint of {default} (default: untrained)")
         parser.add_argument(f"--{name}-recipe", default=default, metavar="RECIPE", help="another net (default: %(default)s)")
     parser.add_argument("--flow-weights", type=Path, metavar="FILE", help="the flow net's, where they are not in the VPSNet file")
-    parser.add_argument("--frames", type=_size, nargs="+", default=[(256, 512), (1024, 2048)], metavar="HxW", help="frame sizes")
+    parser.add_argument("--frames", type=size, nargs="+", default=[(256, 512), (1024, 2048)], metavar="HxW", help="frame sizes")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKEND_NAMES), metavar="NAME")
+    parser.add_argument("--eager", action="store_true", help="the naive form in eager PyTorch too")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("--rounds", type=int, default=20, help="counted rounds (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=3, help="rounds before, kept apart (default: %(default)s)")
@@ -89,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _size(text: str) -> SizeHW:
+def size(text: str) -> SizeHW:
+    """Two sides that are written HxW."""
     height, width = (int(side) for side in text.split("x"))
     return height, width
 
@@ -99,9 +103,24 @@ def _at(args: argparse.Namespace, hw: SizeHW) -> dict[str, Any]:
     ups, vps = (sized(getattr(args, f"{name}_recipe"), hw) for name in RECIPES)
     pictures = moving(hw)
     with tempfile.TemporaryDirectory() as folder:
-        bundles = bundles_of((ups, net_of(ups, args.upsnet)), (vps, net_of(vps, args.vpsnet, args.flow_weights)), Path(folder))
+        vps_net = net_of(vps, args.vpsnet, args.flow_weights)
+        bundles = bundles_of((ups, net_of(ups, args.upsnet)), (vps, vps_net), Path(folder))
         counts = Counts(args.rounds, args.warm_up)
-        return {name: measured(bundles, name, pictures, counts, args.threads) for name in args.backends}
+        peers = {EAGER: eager(vps_net, vps.graph_spec(OPTIONS), pictures)} if args.eager else {}
+        return {name: measured(bundles, name, pictures, counts, peers=peers, threads=args.threads) for name in args.backends}
+
+
+def eager(net: nn.Module, spec: GraphSpec, pictures: Sequence[U8Array]) -> Contender:
+    """The dense parts of the naive form in PyTorch; what it leaves out only makes it look faster."""
+    peer = Eager(net, spec)
+    turns = itertools.cycle(itertools.pairwise(pictures))
+
+    def work() -> Mapping[str, float]:
+        reference, image = next(turns)
+        peer(image, reference)
+        return {}
+
+    return work
 
 
 def sized(name: str, hw: SizeHW) -> PanopticRecipe:
@@ -133,11 +152,10 @@ def bundles_of(
     """What takes turns, written into a folder. The options give the numbers of proposals and detections, and the target."""
     (ups, ups_net), (vps, vps_net) = upsnet, vpsnet
     carrying = vps.graphs(vps_net, options)
-    spec = GraphSpec(vps.input_hw, options.proposals or 0, options.detections or 0, options.target or "cpu")
     return {
         UPSNET: _write(ups, ups.graphs(ups_net, options), folder / "ups"),
         VPSNET: _write(vps, carrying, folder / "vps"),
-        NAIVE: _write(vps, naive_graphs(vps_net, spec, carrying[KEY].outputs), folder / "naive"),
+        NAIVE: _write(vps, naive_graphs(vps_net, vps.graph_spec(options), carrying[KEY].outputs), folder / "naive"),
     }
 
 
@@ -149,15 +167,22 @@ def _write(chosen: PanopticRecipe, modules: Mapping[str, GraphModule], folder: P
 
 
 def measured(
-    bundles: Mapping[str, Bundle], backend: str, pictures: Sequence[U8Array], counts: Counts, threads: int | None = None
+    bundles: Mapping[str, Bundle],
+    backend: str,
+    pictures: Sequence[U8Array],
+    counts: Counts,
+    *,
+    peers: Mapping[str, Contender] = MappingProxyType({}),
+    threads: int | None = None,
 ) -> dict[str, Any]:
-    """All bundles in turns on one backend: for the record."""
+    """All bundles in turns on one backend, and peers that need none: for the record."""
     with ExitStack() as stack:
         streams = {name: Stream(stack.enter_context(_opened(bundle, backend, threads)), pictures) for name, bundle in bundles.items()}
-        timings = measure(streams, counts.rounds, counts.warm_up)
+        timings = measure({**streams, **peers}, counts.rounds, counts.warm_up)
         found = {name: stream.candidates for name, stream in streams.items()}
     return {
         "times_as_fast_as_two_backbones": ratio(timings[NAIVE], timings[VPSNET]),
+        **{f"times_as_fast_as_{name}": ratio(timings[name], timings[VPSNET]) for name in peers},
         "candidates_in_the_last_frame": found,
         "timings": {name: timing.to_json() for name, timing in timings.items()},
     }
@@ -191,7 +216,8 @@ class Stream:
 
 def _print(hw: SizeHW, found: Mapping[str, Any]) -> None:
     for backend, one in found.items():
-        print(f"{hw[0]}x{hw[1]} on {backend}: {one['times_as_fast_as_two_backbones']['median']:.2f} times as fast as two backbones")
+        ratios = ", ".join(f"{key.replace('_', ' ')}: {value['median']:.2f}" for key, value in one.items() if key.startswith("times_"))
+        print(f"{hw[0]}x{hw[1]} on {backend}: {ratios}")
         for name, timing in one["timings"].items():
             parts = "  ".join(f"{part} {ms:.1f}" for part, ms in timing["parts_median_ms"].items())
             print(f"  {name:22} median {timing['median_ms']:9.1f} ms  p99 {timing['p99_ms']:9.1f} ms  ({parts})")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from edgeseg.families import panoptic
 from edgeseg.families.base import FUSE, IMAGE, KEY
-from export.nets.panoptic.graph import FuseGraph, GraphSpec, PanopticGraph
+from edgeseg.types import U8Array
+from export.nets.panoptic.graph import FuseGraph, PanopticGraph
+from export.nets.panoptic.net import VpsNet
+from export.nets.rcnn.graph import GraphSpec
 from export.recipes.base import GraphModule
 
 CARRY = {panoptic.REFERENCE_IMAGE: panoptic.CARRIED_IMAGE}
@@ -38,3 +42,22 @@ def naive_graphs(net: nn.Module, spec: GraphSpec, outputs: tuple[str, ...]) -> d
         KEY: GraphModule(FirstFrame(net, spec).eval(), given, carry=CARRY),
         FUSE: GraphModule(TwoBackbones(net, spec).eval(), given, (IMAGE, *CARRY), CARRY),
     }
+
+
+class Eager:
+    """The same work in eager PyTorch, but for RoIs and all that is made of them: the trunk on both pictures, flow, fusing, dense heads."""
+
+    def __init__(self, net: VpsNet, spec: GraphSpec) -> None:
+        self._graph = TwoBackbones(net, spec).eval()
+        self._net = net
+
+    @torch.inference_mode()
+    def __call__(self, image: U8Array, reference: U8Array) -> Tensor:
+        """Two pictures uint8 (h, w, 3) BGR -> semantic logits (1, C, H / 4, W / 4)."""
+        pictures = [self._graph.padded(torch.from_numpy(picture)[None]) for picture in (image, reference)]
+        levels, others = (self._net.features(picture) for picture in pictures)
+        flow = self._net.flow(*(self._graph.normalise.rgb_of(picture) for picture in pictures))
+        fused = self._net.fused(levels, self._net.balanced(levels), self._net.balanced(others), flow)
+        self._net.propose(fused)
+        semantic: Tensor = self._net.semantic(fused)
+        return semantic

@@ -2,6 +2,7 @@
 
 python -m benchmarks.video_soak --frames 20000 --fake
 python -m benchmarks.video_soak --frames 3000
+python -m benchmarks.video_soak --frames 2000 --panoptic
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,17 @@ from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import Bundle, read_bundle
 from edgeseg.cli.progress import progress
+from edgeseg.data import panoptic_demo_bundle
 from edgeseg.families import yolact
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, SceneConfig, SyntheticSource
 from edgeseg.track import TrackerSettings
+from edgeseg.track.embedding import MAX_AGE_UPDATES
 from edgeseg.types import AnyArray
 
 from .conditions import conditions
 
-SETTINGS = edgeseg.StreamSettings("fixed:5", "propagate", overlap=True, track=True, smooth=True)
+KEY_INTERVAL = 5
+SETTINGS = edgeseg.StreamSettings(f"fixed:{KEY_INTERVAL}", "propagate", overlap=True, track=True, smooth=True)
 WARM_UP_FRAMES = 500
 OBJECTS = 6
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -40,27 +44,31 @@ def main() -> int:
         prog="python -m benchmarks.video_soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--frames", type=int, default=3000, help="frames of the synthetic clip (default: %(default)s)")
-    parser.add_argument("--fake", action="store_true", help="made-up detections instead of the demo model, on small pictures")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--fake", action="store_true", help="made-up detections instead of the demo model, on small pictures")
+    model.add_argument("--panoptic", action="store_true", help="the panoptic demo model, without smoothing and overlap")
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
-    record = soak(args.frames, fake=args.fake)
+    record = soak(args.frames, fake=args.fake, panoptic=args.panoptic)
     print(json.dumps(record, indent=1))
     if args.out:
         args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def soak(frames: int, *, fake: bool) -> dict[str, object]:
+def soak(frames: int, *, fake: bool = False, panoptic: bool = False) -> dict[str, object]:
     """Run a stream to its end and look at what grew."""
     before = conditions()
     memory_mb: list[float] = []
-    ids = Ids(max_gap=TrackerSettings().max_age_frames + SceneConfig().frame_count)
+    settings = replace(SETTINGS, overlap=False, smooth=False) if panoptic else SETTINGS
+    remembered = KEY_INTERVAL * MAX_AGE_UPDATES if panoptic else TrackerSettings().max_age_frames
+    ids = Ids(max_gap=remembered + SceneConfig().frame_count)
     size_hw = (72, 128) if fake else (360, 640)
     source = SyntheticSource(SceneConfig(seed=HELD_OUT_FIRST_SEED + 3, size_hw=size_hw, frame_count=frames, min_objects=8))
     every = max(1, frames // 100)
-    with _fake_model() if fake else edgeseg.load(edgeseg.demo_bundle()) as model:
+    with _fake_model() if fake else edgeseg.load(panoptic_demo_bundle() if panoptic else edgeseg.demo_bundle()) as model:
         threads = [threading.active_count()]
-        with edgeseg.Pipeline(model, SETTINGS) as pipeline, progress("soaking", total=frames) as bar:
+        with edgeseg.Pipeline(model, settings) as pipeline, progress("soaking", total=frames) as bar:
             for frame in source:
                 result = pipeline.step(frame)
                 ids.see(frame.index, result.instances.track_ids if result.instances else np.zeros(0, np.int64))
@@ -71,8 +79,8 @@ def soak(frames: int, *, fake: bool) -> dict[str, object]:
         threads.append(threading.active_count())
     warm = memory_mb[min(len(memory_mb) - 1, WARM_UP_FRAMES // every)]
     return {
-        "what": f"{frames} synthetic frames of {size_hw[1]} x {size_hw[0]}, {'made-up detections' if fake else 'the demo model'}",
-        "settings": asdict(SETTINGS),
+        "what": f"{frames} synthetic frames of {size_hw[1]} x {size_hw[0]}, {'made-up detections' if fake else model.bundle.recipe}",
+        "settings": asdict(settings),
         "conditions": before,
         "memory_mb_after_warm_up": warm,
         "memory_mb_at_the_end": memory_mb[-1],

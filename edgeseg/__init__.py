@@ -8,7 +8,7 @@ result = model(image_bgr)
 
 from __future__ import annotations
 
-from edgeseg.data import demo_bundle
+from edgeseg.data import demo_bundle, panoptic_demo_bundle
 from edgeseg.errors import (
     BackendError,
     BundleError,
@@ -22,7 +22,8 @@ from edgeseg.errors import (
     SourceError,
     UsageError,
 )
-from edgeseg.model import Model, load
+from edgeseg.loader import load
+from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sources import open_source
 from edgeseg.stream import Summary, run, stream
@@ -57,6 +58,7 @@ __all__ = [
     "demo_bundle",
     "load",
     "open_source",
+    "panoptic_demo_bundle",
     "run",
     "stream",
 ]

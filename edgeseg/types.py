@@ -153,41 +153,6 @@ class Instances:
         )
 
 
-@dataclass(frozen=True, repr=False)
-class Candidates:
-    """All detections that a panoptic head looked at, before it removed some; what a tracker with embeddings needs of them."""
-
-    boxes: F32Array
-    """float32 (M, 4): x1, y1, x2, y2 in pixels of the network's input, corners inclusive."""
-    scores: F32Array
-    """float32 (M,): descending."""
-    classes: I64Array
-    """int64 (M,): index into the bundle's labels."""
-    embeddings: F32Array | None
-    """float32 (M, D), or None from models without a track head."""
-    kept: I64Array
-    """int64 (K,): the candidate behind each slot of the head, in the order of the slots; empty if there is no candidate."""
-    rows: I64Array
-    """int64 (R,): for each row of the instances, its place in ``kept``; ascending."""
-    present: I64Array | None = None
-    """int64 (P,): places in ``kept`` that had a pixel before the vote with the semantics made stuff of some; None: those of ``rows``."""
-
-    def __post_init__(self) -> None:
-        m, k = len(self.scores), len(self.kept)
-        _require(self.boxes.shape == (m, 4), f"{m} scores need boxes of shape ({m}, 4), got {self.boxes.shape}")
-        _require(self.scores.shape == self.classes.shape == (m,), f"scores and classes must have shape ({m},), got {self.classes.shape}")
-        _require(self.embeddings is None or self.embeddings.shape[:-1] == (m,), f"{m} scores need {m} embeddings")
-        for name, index, count in (("kept", self.kept, m), ("rows", self.rows, k), ("present", self.present, k)):
-            valid = index is None or (index.ndim == 1 and bool(((index >= 0) & (index < count)).all()))
-            _require(valid, f"{name} must be places among {count}, got {index}")
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __repr__(self) -> str:
-        return f"Candidates(n={len(self)}, kept={len(self.kept)}, rows={len(self.rows)})"
-
-
 @dataclass(frozen=True)
 class Segment:
     """One region of a panoptic map."""

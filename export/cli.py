@@ -52,8 +52,7 @@ def add_parser(subparsers: Any) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="class names of a fine-tuned checkpoint, one a line, in training order; "
-        "UPSNet and VPSNet: stuff first, as `stuff: NAME`",
+        help="class names of a fine-tuned checkpoint, one a line, in training order; UPSNet and VPSNet: stuff first, as `stuff: NAME`",
     )
     parser.add_argument(
         "--size",

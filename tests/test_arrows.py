@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = {"errors", "types", "truth", "geometry", "antialias", "opencv"}
+BOTTOM = {"errors", "types", "truth", "candidates", "geometry", "antialias", "opencv"}
 SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}
@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": set(),
     "ledger": BOTTOM | {"bundle"},
     "swap": SHARED | {"backends"},
-    "model": MODEL | {"ledger", "swap"},
+    "model": MODEL | {"swap"},
+    "loader": MODEL | {"ledger", "swap", "model"},
     "keyframes": MODEL | LEAVES | {"model"},
     "forward": MODEL | LEAVES,
     "identities": MODEL | LEAVES,
@@ -49,8 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Several streams on one model.
     "fleet": MODEL | LEAVES | {"model", "pipeline", "stream"},
     "benchmark": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"benchmark", "fleet", "device", "ledger", "model", "pipeline", "stream", "data", "draw", ""},
-    "": MODEL | LEAVES | {"ledger", "model", "pipeline", "stream", "data"},
+    "cli": MODEL | LEAVES | {"benchmark", "fleet", "device", "ledger", "loader", "model", "pipeline", "stream", "data", "draw", ""},
+    "": MODEL | LEAVES | {"ledger", "loader", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
 

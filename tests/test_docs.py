@@ -53,6 +53,16 @@ NOT_RUN = {
     "python -m export.training --stage flow --from image.pth --out flow.pth": "Each takes ten minutes to an hour",
     "python -m export.training --stage video --from flow.pth --out demo.pth": "Each takes ten minutes to an hour",
     "edgeseg export yolact_demo_video --weights demo.pth --out edgeseg/data/demo": "needs the weights that training wrote",
+    "edgeseg export upsnet_resnet50_cityscapes --weights upsnet_resnet_50_cityscapes_12000.pth --out ups": "are downloaded by hand",
+    "edgeseg export vpsnet_fusetrack --weights cityscapes_vps_fusetrack_latest.pth --flow-weights FlowNet2_checkpoint.pth.tar --out vps": (
+        "are downloaded by hand"
+    ),
+    "python -m export.training --stage panoptic --device cuda --workers 6 --minutes 8 --out upsnet_demo.pth": "on a GPU",
+    "python -m export.training --stage panoptic-video --device cuda --workers 9 --minutes 8 --out first.pth": "on a GPU",
+    "python -m export.training --stage panoptic-video --device cuda --workers 14 --minutes 4 --from first.pth --seed 1 "
+    "--learning-rate 1.5e-3 --out vpsnet_demo.pth": "on a GPU",
+    "edgeseg export upsnet_demo --weights upsnet_demo.pth --out tests/data/panoptic/upsnet_demo": "needs the weights that training wrote",
+    "edgeseg export vpsnet_demo --weights vpsnet_demo.pth --out edgeseg/data/panoptic_demo": "needs the weights that training wrote",
     "python -m export.training --stage rcnn --out mask.pth": "half an hour of one CPU core",
     "edgeseg export maskrcnn_demo --weights mask.pth --proposals 100 --detections 30 --out tests/data/maskrcnn/demo": "needs the weights",
     "python -m benchmarks.demo_accuracy": "takes a minute",

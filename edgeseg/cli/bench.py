@@ -23,7 +23,8 @@ from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text
 from edgeseg.cli.turns import parse_run
 from edgeseg.errors import UsageError
-from edgeseg.model import DEFAULT_PRECISION, DEFAULT_SCORE, Model, load
+from edgeseg.loader import DEFAULT_PRECISION, load
+from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.pipeline import Pipeline
 from edgeseg.sinks.target import check_file, write_error
 from edgeseg.sources import open_source

@@ -21,7 +21,8 @@ from edgeseg.data import demo_bundle, panoptic_demo_bundle
 from edgeseg.draw import annotate, captioned, tiled
 from edgeseg.errors import MissingDependencyError
 from edgeseg.evaluation import MaskApMeter
-from edgeseg.model import DEFAULT_SCORE, Model, load
+from edgeseg.loader import load
+from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sinks import open_output
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, Scene, SceneConfig, SyntheticSource

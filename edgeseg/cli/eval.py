@@ -16,7 +16,8 @@ from edgeseg.cli.report import backend_text, number, table
 from edgeseg.cli.scoring import AP_SCORE, RunScore, clips_text, compare, require_synthetic
 from edgeseg.cli.turns import Run, parse_run
 from edgeseg.evaluation.panoptic_files import LAYOUTS
-from edgeseg.model import Model, load
+from edgeseg.loader import load
+from edgeseg.model import Model
 from edgeseg.sinks.target import check_file, write_error
 from edgeseg.sources.synthetic import HELD_OUT_FIRST_SEED, SceneConfig
 from edgeseg.types import Step

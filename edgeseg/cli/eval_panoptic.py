@@ -19,7 +19,8 @@ from edgeseg.cli.turns import Clip, Run, parse_run
 from edgeseg.errors import UsageError
 from edgeseg.evaluation.panoptic_files import COCO, open_panoptic
 from edgeseg.evaluation.vpq import LABELLED_EVERY, WINDOWS
-from edgeseg.model import Model, load
+from edgeseg.loader import load
+from edgeseg.model import Model
 from edgeseg.sources.synthetic import SceneConfig
 from edgeseg.types import Label
 

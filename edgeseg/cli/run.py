@@ -15,7 +15,8 @@ from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwrit
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, summary_text
 from edgeseg.cli.run_streams import run_streams
-from edgeseg.model import DEFAULT_SCORE, load
+from edgeseg.loader import load
+from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sources import open_source

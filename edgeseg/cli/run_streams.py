@@ -16,7 +16,8 @@ from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, source_text, table
 from edgeseg.errors import SourceError, UsageError
 from edgeseg.fleet import Lane, Turn, Watcher, run_together
-from edgeseg.model import Model, load
+from edgeseg.loader import load
+from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule.staggered import staggered
 from edgeseg.sinks import JsonlSink, PanopticSink, Sink

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeseg.bundle import Bundle
+from edgeseg.candidates import Candidates
 from edgeseg.geometry import Fit
-from edgeseg.types import AnyArray, Candidates, Instances, Panoptic
+from edgeseg.types import AnyArray, Instances, Panoptic
 
 IMAGE = "image"
 """The input that every graph has: uint8 or float32 (1, h, w, 3) BGR."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeseg.bundle import Bundle
+from edgeseg.candidates import Candidates
 from edgeseg.errors import BundleError
 from edgeseg.families.base import KEY, Decoded
 from edgeseg.geometry import FITS, Fit
@@ -17,7 +18,7 @@ from edgeseg.opencv import opencv
 from edgeseg.ops.boxes import descending_order
 from edgeseg.ops.panoptic import Detections, SlotMap, Verdicts, panoptic_head, vote
 from edgeseg.regions import things_of
-from edgeseg.types import AnyArray, Candidates, I32Array, I64Array, Label, Panoptic, Segment, SizeHW
+from edgeseg.types import AnyArray, I32Array, I64Array, Label, Panoptic, Segment, SizeHW
 
 NAME = "panoptic"
 BOXES = "boxes"
@@ -31,7 +32,7 @@ MASK_LOGITS = "mask_logits"
 SEMANTIC = "semantic"
 """float32 (C, PH / 4, PW / 4): logits of all labels; PH and PW are the input's sides, up to multiples of 32."""
 EMBEDDINGS = "embeddings"
-"""float32 (N, D): what the track head makes of each row; only from models that have one."""
+"""float32 (N, D): what the track head, if there is one, makes of each row; in row 0 of the first pixel where nothing is detected."""
 
 BSF, CARRIED_IMAGE = "bsf", "carried_image"
 """float32 (1, C, H / 4, W / 4): a frame's balanced features before fusing, and its picture as the graph got it; of models that fuse."""
@@ -92,14 +93,16 @@ class PanopticFamily:
         found = SlotMap(_nearest(found.ids, fit.image_hw), found.classes, found.kept, _nearest(found.semantic, fit.image_hw))
         verdicts = vote(found, self._stuff, len(semantic))
         panoptic = self._panoptic(found, verdicts, detections)
+        embeddings = outputs.get(EMBEDDINGS)
         candidates = Candidates(
             boxes=detections.boxes,
             scores=detections.scores,
             classes=outputs[CLASSES][rows].astype(np.int64),
-            embeddings=outputs[EMBEDDINGS][rows] if EMBEDDINGS in outputs else None,
+            embeddings=None if embeddings is None else embeddings[rows],
             kept=found.kept,
             rows=verdicts.stays,
             present=verdicts.present[verdicts.present < len(found.kept)],
+            stand_in=None if embeddings is None or outputs[SCORES][0] > 0 else embeddings[0],
         )
         return Decoded(things_of(panoptic), panoptic, candidates)
 

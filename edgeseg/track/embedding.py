@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeseg.candidates import Candidates
 from edgeseg.track.tracker import MEMORY_MAX
-from edgeseg.types import AnyArray, Candidates, F32Array, I64Array
+from edgeseg.types import AnyArray, F32Array, I64Array
 
 MAX_AGE_UPDATES = 45
 """How many updates an object that is not seen stays in the memory."""
@@ -151,7 +152,8 @@ class EmbeddingTracker:
             raise ValueError("these candidates have no embeddings; the model has no track head, so take edgeseg.track.Tracker")
         found, scores = Detections(candidates.embeddings, candidates.boxes, candidates.classes), candidates.scores
         if self._faithful and not len(found):
-            self._take(_stand_in(candidates.embeddings.shape[1]), np.ones(1, np.float32))
+            stand_in = np.zeros(candidates.embeddings.shape[1], np.float32) if candidates.stand_in is None else candidates.stand_in
+            self._take(_stand_in(stand_in), np.ones(1, np.float32))
             return np.zeros(0, np.int64)
         ids = self._take(found, scores)
         if not self._faithful:
@@ -189,10 +191,10 @@ class EmbeddingTracker:
         self._known, self._ids, self._unseen = self._known.select(kept), self._ids[kept], self._unseen[kept]
 
 
-def _stand_in(length: int) -> Detections:
-    """The original's detection where there is none: no label and the box of the first pixel.
+def _stand_in(embedding: F32Array) -> Detections:
+    """The original's detection in a frame without any: no label, the box of the first pixel, and the embedding (D,) of that.
 
-    The original computes an embedding for it, which the graph does not give. Zeros make it what it is there: another stand-in goes
-    to it, by label and box, and no real detection does.
+    Where the graph found something after all, but of too low a score, there is none, and zeros stand for it: another stand-in goes to
+    this one then, by label and box, and no real detection does.
     """
-    return Detections(np.zeros((1, length), np.float32), np.zeros((1, 4), np.float32), np.full(1, _NO_LABEL))
+    return Detections(embedding[None], np.zeros((1, 4), np.float32), np.full(1, _NO_LABEL))

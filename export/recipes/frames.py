@@ -15,6 +15,10 @@ from .base import ExportOptions, Recipe
 if TYPE_CHECKING:
     from typing import Self
 
+    from ..nets.rcnn.graph import GraphSpec
+
+_PROPOSALS = 1000
+_DETECTIONS = 100
 _COUNT_MAX = 1000
 _SIDE_MAX = 16384
 _FITS = {"refuse": "same_shape", "letterbox": "letterbox"}
@@ -77,6 +81,12 @@ class FrameRecipe:
     def input_spec(self, options: ExportOptions) -> InputSpec:
         """Frames of the shape that the bundle is for; others are refused unless the user chose otherwise."""
         return InputSpec(self.input_hw, options.input_dtype, _FITS[options.fit or "refuse"])
+
+    def graph_spec(self, options: ExportOptions) -> GraphSpec:
+        """What its graphs are made for; how much they look for is as in the originals where the options do not say."""
+        from ..nets.rcnn.graph import GraphSpec
+
+        return GraphSpec(self.input_hw, options.proposals or _PROPOSALS, options.detections or _DETECTIONS, options.target or "cpu")
 
     def same_net(self, other: Recipe) -> bool:
         """Whether both are one net, whatever their names and input sizes."""

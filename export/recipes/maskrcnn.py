@@ -20,8 +20,6 @@ from .labels import COCO_WITH_GAPS
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_PROPOSALS = 1000
-_DETECTIONS = 100
 _OLD_NAMES = (
     (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$", r"\1.0.\2"),
     (r"^rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1"),
@@ -82,17 +80,11 @@ class RcnnRecipe(FrameRecipe, RcnnConfig):
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
         """Its one graph."""
         from ..nets.rcnn.detections import SCORE_MIN
-        from ..nets.rcnn.graph import GraphSpec, RcnnGraph
+        from ..nets.rcnn.graph import RcnnGraph
 
-        spec = GraphSpec(
-            self.input_hw,
-            options.proposals or _PROPOSALS,
-            options.detections or _DETECTIONS,
-            options.target or "cpu",
-            SCORE_MIN if options.min_score is None else options.min_score,
-        )
+        graph = RcnnGraph(net, self.graph_spec(options), SCORE_MIN if options.min_score is None else options.min_score)
         outputs = (family.MaskRcnnFamily if self.masks else family.FasterRcnnFamily).outputs
-        return {KEY: GraphModule(RcnnGraph(net, spec).eval(), outputs)}
+        return {KEY: GraphModule(graph.eval(), outputs)}
 
 
 _V1 = RcnnRecipe("maskrcnn_resnet50_fpn", COCO_WITH_GAPS, blocks=(3, 4, 6, 3), norm_eps=0.0)

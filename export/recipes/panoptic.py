@@ -20,8 +20,6 @@ from .labels import CITYSCAPES, CITYSCAPES_VPS, COCO_PANOPTIC
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_PROPOSALS = 1000
-_DETECTIONS = 100
 _OUTPUTS = (family.BOXES, family.SCORES, family.CLASSES, family.MASK_LOGITS, family.SEMANTIC)
 _CARRY = {family.REFERENCE_BSF: family.BSF, family.REFERENCE_IMAGE: family.CARRIED_IMAGE}
 
@@ -92,9 +90,9 @@ class PanopticRecipe(FrameRecipe, PanopticConfig):
 
     def graphs(self, net: nn.Module, options: ExportOptions) -> dict[str, GraphModule]:
         """The graph of one picture; with a fuse module, also that of a key frame after another."""
-        from ..nets.panoptic.graph import FuseGraph, GraphSpec, PanopticGraph
+        from ..nets.panoptic.graph import FuseGraph, PanopticGraph
 
-        spec = GraphSpec(self.input_hw, options.proposals or _PROPOSALS, options.detections or _DETECTIONS, options.target or "cpu")
+        spec = self.graph_spec(options)
         outputs = _OUTPUTS if self.embedding is None else (*_OUTPUTS, family.EMBEDDINGS)
         if self.fuse is None:
             return {KEY: GraphModule(PanopticGraph(net, spec).eval(), outputs)}
@@ -116,9 +114,7 @@ _CITYSCAPES = PanopticRecipe(
     shorter=1024,
     longer=2048,
 )
-_TRACK = replace(
-    _CITYSCAPES, name="vpsnet_track", labels=CITYSCAPES_VPS, flavour=VPSNET, semantic_channels=(256, 128, 128), embedding=1024
-)
+_TRACK = replace(_CITYSCAPES, name="vpsnet_track", labels=CITYSCAPES_VPS, flavour=VPSNET, semantic_channels=(256, 128, 128), embedding=1024)
 _UPSNET_DEMO = PanopticRecipe(
     "upsnet_demo",
     tuple(sorted(SYNTHETIC_LABELS, key=lambda label: label.is_thing)),
@@ -138,9 +134,7 @@ _UPSNET_DEMO = PanopticRecipe(
     stuff_area_limit=64,
 )
 """A small net that knows synthetic scenes; trained by ``python -m export.training --stage panoptic``."""
-_VPSNET_DEMO = replace(
-    _UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, fuse=FuseSpec(flow_width=0.08), embedding=32
-)
+_VPSNET_DEMO = replace(_UPSNET_DEMO, name="vpsnet_demo", flavour=VPSNET, fuse=FuseSpec(flow_width=0.08), embedding=32)
 
 CONFIGS: tuple[PanopticRecipe, ...] = (
     _COCO,

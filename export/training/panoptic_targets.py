@@ -10,16 +10,12 @@ from torch import Tensor
 
 from edgeseg.types import SizeHW
 
-from ..nets.rcnn.boxes import RPN_WEIGHTS, clip, decode, sides
 from ..nets.rcnn.net import Proposed
 from .loss import box_iou
 from .panoptic_truth import Truths
+from .proposals import best_of_levels
 from .rcnn_targets import ANCHOR_NEGATIVE_IOU, ANCHOR_POSITIVE_IOU, BACKGROUND, NEITHER, ROI_POSITIVE_IOU
 
-CANDIDATES_PER_LEVEL = 128
-SUPPRESSION_IOU = 0.7
-SUPPRESSION_ROUNDS = 8
-PROPOSAL_SIDE_MIN = 1.0
 """In pixels."""
 
 
@@ -101,24 +97,7 @@ def rows(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index.reshape(shape).expand(*index.shape, *values.shape[2:]))
 
 
-@torch.no_grad()
 def propose(proposed: Sequence[Proposed], anchors: Sequence[Tensor], input_hw: SizeHW) -> Boxes:
     """The best of each level, of which those count that overlap no better one."""
-    corners, valid = [], []
-    for (logits, offsets), level in zip(proposed, anchors, strict=True):
-        best = logits.topk(min(CANDIDATES_PER_LEVEL, logits.shape[1]), dim=1).indices
-        boxes = clip(decode(rows(offsets, best), level[best], RPN_WEIGHTS), input_hw)
-        corners.append(boxes)
-        valid.append(_survivors(boxes))
-    return Boxes(torch.cat(corners, dim=1), torch.cat(valid, dim=1))
-
-
-def _survivors(boxes: Tensor) -> Tensor:
-    """bool (B, K): greedy suppression among boxes (B, K, 4), best first, as the fixed point that so many rounds come to."""
-    width, height = sides(boxes)
-    large = (width >= PROPOSAL_SIDE_MIN) & (height >= PROPOSAL_SIDE_MIN)
-    overlaps = (box_iou(boxes, boxes) > SUPPRESSION_IOU).triu(diagonal=1).float()
-    kept = large
-    for _ in range(SUPPRESSION_ROUNDS):
-        kept = large & (torch.matmul(kept.float()[:, None], overlaps)[:, 0] == 0)
-    return kept
+    boxes, valid = zip(*best_of_levels(proposed, anchors, input_hw), strict=True)
+    return Boxes(torch.cat(boxes, dim=1), torch.cat(valid, dim=1))

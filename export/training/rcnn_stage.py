@@ -12,21 +12,15 @@ from torch.utils.data import Dataset
 from edgeseg.types import SizeHW
 
 from ..nets.rcnn.anchors import level_anchors
-from ..nets.rcnn.boxes import RPN_WEIGHTS, clip, decode, sides
 from ..nets.rcnn.config import BOX_CELLS, MASK_CELLS, padded_hw
 from ..nets.rcnn.net import Normalise, Proposed, Rcnn
 from .data import PictureSizes, SyntheticBatches
-from .loss import Target, box_iou
+from .loss import Target
+from .proposals import best_of_levels
 from .rcnn_loss import SampledRois, box_head_loss, mask_loss, rpn_loss, sample_rois
 from .rcnn_pool import crop_masks, pool
 from .rcnn_targets import Truth
 
-CANDIDATES_PER_LEVEL = 128
-"""The best anchors of each level, before suppression."""
-SUPPRESSION_IOU = 0.7
-SUPPRESSION_ROUNDS = 8
-PROPOSAL_SIDE_MIN = 1.0
-"""In pixels."""
 SCENES_HW: tuple[SizeHW, ...] = ((360, 640), (288, 512))
 """Of the one shape of frames that the bundle is made for."""
 PARTS_PER_BATCH = 2
@@ -93,25 +87,10 @@ def truth_of(target: Target, input_hw: SizeHW) -> Truth:
     return Truth(target.boxes * torch.tensor([width, height, width, height]), target.classes, target.ignore)
 
 
-@torch.no_grad()
 def propose(proposed: Sequence[Proposed], anchors: Sequence[Tensor], input_hw: SizeHW) -> list[Tensor]:
     """The proposals of each of B pictures: float32 (R, 4) corners, the best of each level without those that overlap a better one."""
     found: list[list[Tensor]] = [[] for _ in proposed[0].logits]
-    for (logits, offsets), level in zip(proposed, anchors, strict=True):
-        best = logits.topk(min(CANDIDATES_PER_LEVEL, logits.shape[1]), dim=1).indices
-        chosen = offsets.gather(1, best[..., None].expand(-1, -1, 4))
-        boxes = clip(decode(chosen, level[best], RPN_WEIGHTS), input_hw)
-        for i, kept in enumerate(_survivors(boxes)):
-            found[i].append(boxes[i, kept])
+    for boxes, kept in best_of_levels(proposed, anchors, input_hw):
+        for i, parts in enumerate(found):
+            parts.append(boxes[i, kept[i]])
     return [torch.cat(parts) for parts in found]
-
-
-def _survivors(boxes: Tensor) -> Tensor:
-    """bool (B, K): greedy suppression among boxes (B, K, 4), best first, as the fixed point that so many rounds come to."""
-    width, height = sides(boxes)
-    large = (width >= PROPOSAL_SIDE_MIN) & (height >= PROPOSAL_SIDE_MIN)
-    overlaps = (box_iou(boxes, boxes) > SUPPRESSION_IOU).triu(diagonal=1).float()
-    kept = large
-    for _ in range(SUPPRESSION_ROUNDS):
-        kept = large & (torch.einsum("bk,bkl->bl", kept.float(), overlaps) == 0)
-    return kept

@@ -13,7 +13,7 @@ from edgeseg.families import Decoded
 from edgeseg.families.base import FUSE, KEY
 from edgeseg.families.panoptic import BSF, CARRIED_IMAGE
 from edgeseg.model import Inference
-from export.nets.panoptic.graph import GraphSpec
+from export.nets.rcnn.graph import GraphSpec
 from export.recipes.base import ExportOptions
 
 HW = (64, 128)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from edgeseg.candidates import Candidates
 from edgeseg.families import Decoded
 from edgeseg.identities import Identities
 from edgeseg.regions import things_of
-from edgeseg.types import Candidates, Panoptic, Segment
+from edgeseg.types import Panoptic, Segment
 
 
 def _decoded(objects: Sequence[int], kept: Sequence[int], rows: Sequence[int], present: Sequence[int]) -> Decoded:

@@ -12,10 +12,9 @@ import edgeseg
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
-from edgeseg.errors import BackendError, BundleError, EdgesegError, SourceError, UsageError
+from edgeseg.errors import BackendError, BundleError, SourceError, UsageError
 from edgeseg.families.base import IMAGE, KEY
-from edgeseg.ledger import PrecisionWarning
-from edgeseg.model import Model, load
+from edgeseg.model import Model
 from edgeseg.types import AnyArray, Frame, Instances, Step
 from tests.bundles import OUTPUTS, tiny_bundle, tiny_expected
 
@@ -141,22 +140,6 @@ def test_results_do_not_change_with_later_pictures(tmp_path: Path) -> None:
     _require_expected(first.instances, (64, 64), 0.1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"backend": "tpu"}, UsageError, "there is no backend 'tpu'"),
-        ({"precision": "int8"}, BundleError, "has no int8 version"),
-        ({"threads": 0}, UsageError, "threads must be 1 or more, got 0"),
-        ({"score_threshold": 1.5}, UsageError, "score threshold must be from 0 to 1, got 1.5"),
-        ({"score_threshold": float("nan")}, UsageError, "score threshold must be from 0 to 1, got nan"),
-    ],
-)
-def test_arguments_that_cannot_work_are_refused(tmp_path: Path, arguments: dict[str, Any], error: type[EdgesegError], message: str) -> None:
-    """Each with its own error."""
-    with pytest.raises(error, match=message):
-        edgeseg.load(tiny_bundle(tmp_path / "b"), **{"backend": "onnxruntime", **arguments})
-
-
 def test_a_closed_model_says_so(tmp_path: Path) -> None:
     """After its block, or after closing twice, it runs no more."""
     with edgeseg.load(tiny_bundle(tmp_path / "b"), backend="fake") as model:
@@ -217,15 +200,3 @@ def test_a_letterbox_takes_frames_of_any_shape(tmp_path: Path) -> None:
     assert wide.boxes.tolist() == [[32, 32, 64, 64], [48, 16, 112, 64]]
     for i in range(2):
         assert np.array_equal(wide.masks.paste(i), square.masks.paste(i)[:64])
-
-
-def test_a_precision_of_one_backends_own_chooses_that_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``auto``; a backend that is named and does not have it says so."""
-    bundle = tiny_bundle(tmp_path / "b")
-    monkeypatch.setattr("edgeseg.backends.platform.machine", lambda: "aarch64")
-    monkeypatch.setattr("edgeseg.backends.openvino._require_bf16", lambda _: None)
-
-    with pytest.warns(PrecisionWarning, match="nobody measured"), load(bundle, precision="bf16") as model:
-        assert model.choice.name == "openvino"
-    with pytest.raises(BundleError, match="no bf16 version"):
-        load(bundle, backend="onnxruntime", precision="bf16")

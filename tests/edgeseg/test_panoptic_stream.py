@@ -14,6 +14,7 @@ from edgeseg import forward
 from edgeseg.backends import Choice
 from edgeseg.backends.fake import Fake
 from edgeseg.bundle import read_bundle
+from edgeseg.candidates import Candidates
 from edgeseg.errors import UsageError
 from edgeseg.families import Decoded
 from edgeseg.families.base import KEY
@@ -23,7 +24,7 @@ from edgeseg.motion.align import Alignment
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.regions import things_of
 from edgeseg.track import EmbeddingTracker, Tracker
-from edgeseg.types import AnyArray, Candidates, Frame, Panoptic, Result, Segment, Step
+from edgeseg.types import AnyArray, Frame, Panoptic, Result, Segment, Step
 from tests.bundles import tiny_bundle
 
 SIDE, SQUARE = 128, 28

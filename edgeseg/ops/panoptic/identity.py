@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgeseg.candidates import Candidates
 from edgeseg.ops.panoptic.reference import renumbered
-from edgeseg.types import Candidates, I64Array
+from edgeseg.types import I64Array
 
 
 def ids_of_rows(candidates: Candidates, ids: I64Array, faithful: bool = False) -> I64Array:

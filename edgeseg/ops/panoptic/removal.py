@@ -9,9 +9,8 @@ import numpy as np
 
 from edgeseg.opencv import opencv
 from edgeseg.ops.panoptic.detections import Detections
+from edgeseg.ops.panoptic.reference import OVERLAP_MAX
 from edgeseg.types import BoolArray, F32Array, SizeHW
-
-OVERLAP_MAX = 0.3
 
 
 class Window(NamedTuple):

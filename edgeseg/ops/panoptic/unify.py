@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.ops.panoptic.detections import SlotMap
+from edgeseg.ops.panoptic.reference import CONVERT_SHARE
 from edgeseg.types import I64Array
-
-CONVERT_SHARE = 0.5
 
 
 @dataclass(frozen=True, repr=False)

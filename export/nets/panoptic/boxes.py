@@ -11,9 +11,6 @@ from torch import Tensor
 
 from edgeseg.types import SizeHW
 
-from ..rcnn.boxes import GROWTH_MAX, decode
-from .config import Flavour
-
 
 def with_ends(boxes: Tensor) -> Tensor:
     """Corners (..., 4) -> x1, y1 and the ends x2 + 1, y2 + 1."""
@@ -23,11 +20,6 @@ def with_ends(boxes: Tensor) -> Tensor:
 def with_corners(boxes: Tensor) -> Tensor:
     """The reverse of `with_ends`."""
     return torch.cat([boxes[..., :2], boxes[..., 2:] - 1], dim=-1)
-
-
-def moved(flavour: Flavour, offsets: Tensor, boxes: Tensor, weights: tuple[float, float]) -> Tensor:
-    """Boxes (..., 4) with ends, moved by offsets (..., 4: dx, dy, dw, dh)."""
-    return decode(offsets, boxes, weights, -GROWTH_MAX if flavour.shrink_limited else None)
 
 
 def clip(boxes: Tensor, size_hw: SizeHW) -> Tensor:

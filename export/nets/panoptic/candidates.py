@@ -9,12 +9,11 @@ from torch import Tensor
 
 from edgeseg.types import SizeHW
 
-from ..rcnn.boxes import ROI_WEIGHTS
+from ..rcnn.boxes import ROI_WEIGHTS, decode
 from ..rcnn.detections import NO_DETECTION, Detections
 from ..rcnn.proposals import Proposals
 from ..rcnn.select import DROPPED, Select
-from .boxes import clip, moved
-from .config import Flavour
+from .boxes import clip
 
 SCORE_MIN = 0.6
 """Above a half, so no more than one class of a proposal passes: its best."""
@@ -25,9 +24,11 @@ _NOTHING = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class CandidateSelector:
-    """Suppression across classes, then the best. Where more have the score of the last row, the originals keep them too."""
+    """Suppression across classes, then the best. Where more have the score of the last row, the originals keep them too.
 
-    flavour: Flavour
+    VPSNet took this part over from UPSNet: however it treats the RPN's offsets, a candidate may shrink without a limit.
+    """
+
     size_hw: SizeHW
     """That candidates are cut to."""
     count: int
@@ -41,7 +42,7 @@ class CandidateSelector:
         scores, classes = logits.softmax(dim=1)[:, 1:].max(dim=1)
         classes = classes + 1
         own = offsets.gather(1, classes[:, None, None].expand(-1, 1, 4))[:, 0]
-        boxes = clip(moved(self.flavour, own, proposals.boxes, ROI_WEIGHTS), self.size_hw)
+        boxes = clip(decode(own, proposals.boxes, ROI_WEIGHTS), self.size_hw)
         kept = (scores > SCORE_MIN) & proposals.valid
         found = self.select(boxes[None], torch.where(kept, scores, DROPPED)[None], IOU, self.count)
         real = found.ranks > DROPPED

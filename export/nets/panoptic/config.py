@@ -30,8 +30,8 @@ class Flavour:
     """Whether a bottleneck halves its input in its first 1x1 convolution instead of the 3x3."""
     whole_base_anchors: bool
     """Whether a cell's anchors are rounded before they are scaled up from one stride's side (else after it)."""
-    shrink_limited: bool
-    """Whether offsets of the size are limited downwards too."""
+    proposal_shrink_limited: bool
+    """Whether the RPN's offsets of the size are limited downwards too."""
     candidates_in_padding: bool
     """Whether detections may reach into the padding; proposals never do."""
     roi_ends_inclusive: bool
@@ -46,7 +46,7 @@ UPSNET = Flavour(
     rgb=False,
     stride_in_1x1=True,
     whole_base_anchors=True,
-    shrink_limited=False,
+    proposal_shrink_limited=False,
     candidates_in_padding=False,
     roi_ends_inclusive=False,
     void=True,
@@ -57,7 +57,7 @@ VPSNET = Flavour(
     rgb=True,
     stride_in_1x1=False,
     whole_base_anchors=False,
-    shrink_limited=True,
+    proposal_shrink_limited=True,
     candidates_in_padding=True,
     roi_ends_inclusive=True,
     void=False,

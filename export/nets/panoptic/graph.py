@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeseg.types import SizeHW
-
 from ..rcnn.config import BOX_CELLS, MASK_CELLS, padded_hw
 from ..rcnn.detections import NO_DETECTION, Detections
-from ..rcnn.graph import TARGETS
+from ..rcnn.graph import TARGETS, GraphSpec
 from .boxes import with_corners
 from .candidates import CandidateSelector
 from .config import PanopticConfig
 from .net import Normalise, UpsNet, VpsNet
 from .proposals import ProposalSelector
 from .roi import roi_pooler
-
-
-@dataclass(frozen=True)
-class GraphSpec:
-    """What of the graphs the net leaves open."""
-
-    size_hw: SizeHW
-    """Of the resized picture."""
-    proposals: int
-    detections: int
-    target: str
 
 
 class _Found(nn.Module):
@@ -42,7 +28,7 @@ class _Found(nn.Module):
         self.config = config
         self.proposals = ProposalSelector(config, spec.size_hw, spec.proposals, target.select_proposals)
         cut_to = padded_hw(spec.size_hw) if flavour.candidates_in_padding else spec.size_hw
-        self.candidates = CandidateSelector(flavour, cut_to, spec.detections, target.select_detections)
+        self.candidates = CandidateSelector(cut_to, spec.detections, target.select_detections)
         self.box_pooler = roi_pooler(config, BOX_CELLS, target.align)
         self.mask_pooler = roi_pooler(config, MASK_CELLS, target.align)
         self.of_detections = target.of_detections
@@ -76,8 +62,7 @@ class PanopticGraph(nn.Module):
         super().__init__()
         self.net = net
         self.normalise = Normalise(net.config)
-        height, width = padded_hw(spec.size_hw)
-        self.padding = (0, width - spec.size_hw[1], 0, height - spec.size_hw[0])
+        self.padding = spec.padding
         self.found = _Found(net.config, spec)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -159,7 +159,5 @@ class Normalise(nn.Module):
         return (normalised.flip(-1) if self.rgb else normalised).permute(0, 3, 1, 2)
 
     def rgb_of(self, normalised: Tensor) -> Tensor:
-        """RGB 0..255 (B, 3, H, W) back out of a normalised and padded picture: what the flow net sees. Padding has the mean's colour."""
-        order = slice(None) if self.rgb else [2, 1, 0]
-        mean, std = ((self.mean, self.std) if not self.rgb else (self.mean.flip(0), self.std.flip(0)))
-        return (normalised * std[:, None, None] + mean[:, None, None])[:, order]
+        """RGB 0..255 (B, 3, H, W) back out of a VPSNet's picture, normalised and padded: what its flow net sees. Padding is the mean."""
+        return normalised * self.std.flip(0)[:, None, None] + self.mean.flip(0)[:, None, None]

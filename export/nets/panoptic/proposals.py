@@ -7,11 +7,11 @@ from torch import Tensor
 
 from edgeseg.types import SizeHW
 
-from ..rcnn.boxes import RPN_WEIGHTS
+from ..rcnn.boxes import GROWTH_MAX, RPN_WEIGHTS, decode
 from ..rcnn.proposals import LevelSelector
 from ..rcnn.select import Select
 from .anchors import level_anchors
-from .boxes import clip, moved, with_ends
+from .boxes import clip, with_ends
 from .config import PanopticConfig
 
 
@@ -21,9 +21,9 @@ class ProposalSelector(LevelSelector):
     def __init__(self, config: PanopticConfig, size_hw: SizeHW, count: int, select: Select) -> None:
         anchors = (with_ends(torch.from_numpy(level)).numpy() for level in level_anchors(config, size_hw))
         super().__init__(list(anchors), count, select)
-        self.flavour = config.flavour
+        self.growth_min = -GROWTH_MAX if config.flavour.proposal_shrink_limited else None
         self.size_hw = size_hw
 
     def ranked(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """See `LevelSelector`; none is too small."""
-        return clip(moved(self.flavour, offsets, anchors, RPN_WEIGHTS), self.size_hw), logits.sigmoid()
+        return clip(decode(offsets, anchors, RPN_WEIGHTS, self.growth_min), self.size_hw), logits.sigmoid()

@@ -46,21 +46,26 @@ class GraphSpec:
     proposals: int
     detections: int
     target: str
-    min_score: float = SCORE_MIN
+    """One of `TARGETS`."""
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Columns before and after, rows before and after the picture, which make its sides multiples of 32."""
+        height, width = padded_hw(self.size_hw)
+        return 0, width - self.size_hw[1], 0, height - self.size_hw[0]
 
 
 class RcnnGraph(nn.Module):
     """The whole graph: (1, h, w, 3) BGR in, detections in pixels of it out."""
 
-    def __init__(self, net: Rcnn, spec: GraphSpec) -> None:
+    def __init__(self, net: Rcnn, spec: GraphSpec, min_score: float = SCORE_MIN) -> None:
         super().__init__()
         config, target = net.config, TARGETS[spec.target]
         self.net = net
         self.normalise = Normalise(config)
-        height, width = padded_hw(spec.size_hw)
-        self.padding = (0, width - spec.size_hw[1], 0, height - spec.size_hw[0])
+        self.padding = spec.padding
         self.proposals = ProposalSelector(config, spec.size_hw, spec.proposals, target.select_proposals)
-        self.detections = DetectionSelector(config, spec.size_hw, spec.detections, target.select_detections, spec.min_score)
+        self.detections = DetectionSelector(config, spec.size_hw, spec.detections, target.select_detections, min_score)
         self.box_pooler = RoiPooler(config, BOX_CELLS, target.align)
         self.mask_pooler = RoiPooler(config, MASK_CELLS, target.align)
         self.of_detections = target.of_detections

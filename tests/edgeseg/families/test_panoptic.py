@@ -148,6 +148,17 @@ def test_weak_detections_are_not_even_candidates() -> None:
     assert (len(empty.instances), len(empty.candidates), [segment.id for segment in empty.panoptic.segments]) == (0, 0, [1, 2])
 
 
+def test_only_where_the_graph_found_nothing_its_first_row_is_the_stand_in() -> None:
+    """Candidates that are too weak leave none; without a track head there never is one."""
+    embedded = _simple() | {EMBEDDINGS: np.array([[1, 2, 3], [4, 5, 6]], np.float32)}
+    nothing = {SCORES: np.full(2, -1, np.float32)}
+
+    assert _decode(embedded | nothing).candidates.stand_in.tolist() == [1, 2, 3]
+    assert _decode(embedded | nothing).candidates.embeddings.shape == (0, 3)
+    assert _decode(embedded, 0.95).candidates.stand_in is None
+    assert _decode(_simple() | nothing).candidates.stand_in is None
+
+
 def test_where_nothing_is_found_and_nothing_is_likely_is_the_last_stuff() -> None:
     """Not an instance, as in the originals: nothing was found there."""
     outputs = _simple()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgeseg.candidates import Candidates
 from edgeseg.track import embedding
 from edgeseg.track.embedding import LOST, MAX_AGE_UPDATES, NEW, Detections, EmbeddingTracker, assign, compare, pixel_iou
-from edgeseg.types import Candidates
 
 STEPS = 12
 SEQUENCES = 110
@@ -226,6 +227,17 @@ def test_faithful_tracker_never_forgets_and_counts_from_0_in_every_video():
     assert len(tracker) == 3
     tracker.reset()
     assert tracker.update(made((3, 0, 0))).tolist() == [0]
+
+
+def test_a_stand_in_is_compared_by_what_the_track_head_made_of_it():
+    """A large product takes it for an object although it has no label; else it is a new one."""
+    tracker = EmbeddingTracker(faithful=True)
+    tracker.update(made((9, 0, 0)))
+    tracker.update(replace(made(), stand_in=np.array([9, 0, 0], np.float32)))
+    assert len(tracker) == 1
+
+    tracker.update(replace(made(), stand_in=np.array([-9, 0, 0], np.float32)))
+    assert len(tracker) == 2
 
 
 def test_empty_frames_take_no_id_and_the_first_frame_counts_up():

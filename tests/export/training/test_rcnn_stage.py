@@ -13,7 +13,8 @@ from export.nets.rcnn.config import RcnnConfig
 from export.nets.rcnn.net import Proposed, Rcnn
 from export.nets.rcnn.select import DROPPED, exact_select
 from export.training.loss import Target
-from export.training.rcnn_stage import CANDIDATES_PER_LEVEL, SUPPRESSION_IOU, RcnnStage, propose, truth_of
+from export.training.proposals import CANDIDATES_PER_LEVEL, SUPPRESSION_IOU
+from export.training.rcnn_stage import RcnnStage, propose, truth_of
 
 CONFIG = RcnnConfig(
     "tiny",

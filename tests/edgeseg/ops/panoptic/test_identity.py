@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgeseg.candidates import Candidates
 from edgeseg.ops.panoptic import SlotMap, ids_of_rows
 from edgeseg.ops.panoptic.reference import object_channel, unify
 from edgeseg.ops.panoptic.unify import vote
-from edgeseg.types import Candidates
 
 CASES = 300
 

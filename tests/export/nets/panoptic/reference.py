@@ -32,13 +32,13 @@ def nms(boxes: F64Array, scores: AnyArray, threshold: float) -> list[int]:
     return kept
 
 
-def moved(flavour: Flavour, boxes: AnyArray, offsets: AnyArray, size_hw: SizeHW) -> F64Array:
-    """Boxes (N, 4) moved by offsets (N, 4) and cut to a picture."""
+def moved(boxes: AnyArray, offsets: AnyArray, size_hw: SizeHW, shrink_limited: bool = False) -> F64Array:
+    """Boxes (N, 4) moved by offsets (N, 4) and cut to a picture; as the originals do it, but for the RPN of VPSNet, which limits more."""
     boxes, offsets = boxes.astype(np.float64), offsets.astype(np.float64)
     size = boxes[:, 2:] - boxes[:, :2] + 1
     centre = boxes[:, :2] + 0.5 * size + offsets[:, :2] * size
     growth = np.minimum(offsets[:, 2:], GROWTH_MAX)
-    if flavour.shrink_limited:
+    if shrink_limited:
         growth = np.maximum(growth, -GROWTH_MAX)
     half = 0.5 * np.exp(growth) * size
     last = np.array([size_hw[1] - 1, size_hw[0] - 1])

@@ -9,7 +9,6 @@ import torch
 from edgeseg.types import AnyArray
 from export.nets.panoptic.boxes import with_corners, with_ends
 from export.nets.panoptic.candidates import CandidateSelector
-from export.nets.panoptic.config import UPSNET, VPSNET, Flavour
 from export.nets.rcnn.detections import Detections
 from export.nets.rcnn.operators import op_select
 from export.nets.rcnn.proposals import Proposals
@@ -37,28 +36,27 @@ def _case(random: np.random.Generator) -> tuple[AnyArray, AnyArray, AnyArray]:
     return boxes.astype(np.float32), logits.astype(np.float32), offsets.astype(np.float32)
 
 
-def _select(flavour: Flavour, form: Select, boxes: AnyArray, logits: AnyArray, offsets: AnyArray) -> Detections:
+def _select(form: Select, boxes: AnyArray, logits: AnyArray, offsets: AnyArray) -> Detections:
     proposals = Proposals(with_ends(torch.from_numpy(boxes)), torch.ones(len(boxes), dtype=torch.bool))
-    found = CandidateSelector(flavour, SIZE, COUNT, form)(proposals, torch.from_numpy(logits), torch.from_numpy(offsets))
+    found = CandidateSelector(SIZE, COUNT, form)(proposals, torch.from_numpy(logits), torch.from_numpy(offsets))
     return found._replace(boxes=with_corners(found.boxes))
 
 
-def _wanted(flavour: Flavour, boxes: AnyArray, logits: AnyArray, offsets: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+def _wanted(boxes: AnyArray, logits: AnyArray, offsets: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     scores = torch.from_numpy(logits).softmax(dim=1).numpy()
-    moved = np.stack([reference.moved(flavour, boxes, offsets[:, k] / WEIGHTS, SIZE) for k in range(CLASSES)], axis=1)
+    moved = np.stack([reference.moved(boxes, offsets[:, k] / WEIGHTS, SIZE) for k in range(CLASSES)], axis=1)
     rows, classes = np.array(reference.candidates(moved, scores, COUNT), dtype=np.int64).reshape(-1, 2).T
     return moved[rows, classes], scores[rows, classes], classes
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("flavour", [UPSNET, VPSNET], ids=["upsnet", "vpsnet"])
-def test_candidates_are_those_of_the_plain_loop(flavour: Flavour, form: Select) -> None:
+def test_candidates_are_those_of_the_plain_loop(form: Select) -> None:
     """Boxes, scores and classes in order, the rest of the rows empty: with none found, more than fit, and boxes outside of the picture."""
     random = np.random.default_rng(7)
     counts = []
     for _ in range(CASES):
         case = _case(random)
-        found, (boxes, scores, classes) = _select(flavour, form, *case), _wanted(flavour, *case)
+        found, (boxes, scores, classes) = _select(form, *case), _wanted(*case)
 
         count = len(scores)
         counts.append(count)
@@ -76,7 +74,7 @@ def test_of_equal_scores_the_earlier_proposal_suppresses() -> None:
     boxes = np.array([[10, 10, 29, 29], [10, 14, 29, 33], [10, 18, 29, 37]], np.float32)
     logits, offsets = np.tile(np.array([0, 9, 0, 0], np.float32), (3, 1)), np.zeros((3, CLASSES, 4), np.float32)
 
-    found = _select(UPSNET, op_select, boxes, logits, offsets)
+    found = _select(op_select, boxes, logits, offsets)
 
     assert sorted(found.boxes[:, 1].tolist()) == [0] * 6 + [10, 18]
 
@@ -86,7 +84,7 @@ def test_things_of_different_classes_suppress_each_other() -> None:
     boxes = np.array([[10, 10, 29, 29], [10, 11, 29, 29]], np.float32)
     logits, offsets = np.array([[0, 8, 0, 0], [0, 0, 9, 0]], np.float32), np.zeros((2, CLASSES, 4), np.float32)
 
-    found = _select(VPSNET, op_select, boxes, logits, offsets)
+    found = _select(op_select, boxes, logits, offsets)
 
     assert found.classes.tolist() == [2] + [0] * 7
 
@@ -94,6 +92,16 @@ def test_things_of_different_classes_suppress_each_other() -> None:
 def test_a_proposal_that_is_none_gives_no_candidate() -> None:
     """However sure the box head is of what lies in it."""
     proposals = Proposals(torch.tensor([[5.0, 5.0, 9.0, 9.0]]), torch.zeros(1, dtype=torch.bool))
-    found = CandidateSelector(UPSNET, SIZE, 2, op_select)(proposals, torch.tensor([[0.0, 9.0]]), torch.zeros(1, 2, 4))
+    found = CandidateSelector(SIZE, 2, op_select)(proposals, torch.tensor([[0.0, 9.0]]), torch.zeros(1, 2, 4))
 
     assert found.scores.tolist() == [-1, -1]
+
+
+def test_a_candidate_may_shrink_without_a_limit() -> None:
+    """Also one of VPSNet, whose RPN has one: a sixty-second part."""
+    proposals = Proposals(torch.tensor([[20.0, 20.0, 52.0, 40.0]]), torch.ones(1, dtype=torch.bool))
+    offsets = torch.tensor([0.0, 0.0, -25.0, 0.0]).expand(1, 2, 4)
+
+    found = CandidateSelector(SIZE, 2, op_select)(proposals, torch.tensor([[0.0, 9.0]]), offsets)
+
+    assert float(found.boxes[0, 2] - found.boxes[0, 0]) == pytest.approx(32 * np.exp(-5), rel=1e-4)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from edgeseg.families.base import FUSE, KEY
 from edgeseg.families.panoptic import BSF, CARRIED_IMAGE, EMBEDDINGS, REFERENCE_BSF, REFERENCE_IMAGE
+from edgeseg.types import AnyArray, F64Array
+from export.nets.panoptic.anchors import level_anchors
 from export.nets.panoptic.boxes import with_ends
+from export.nets.panoptic.config import VPSNET
 from export.nets.panoptic.roi import roi_pooler
-from export.nets.rcnn.config import BOX_CELLS, MASK_CELLS
+from export.nets.rcnn.config import BOX_CELLS, MASK_CELLS, STRIDES, padded_hw
+from export.nets.rcnn.net import Proposed
 from export.nets.rcnn.operators import op_align
 from export.recipes.base import ExportOptions, GraphModule, configured
 from export.recipes.panoptic import PanopticRecipe
+from tests.export.nets.panoptic import reference
 from tests.export.tiny import TINY_UPSNET, TINY_VPSNET, filled
 
 Outputs = dict[str, Tensor]
@@ -52,6 +58,45 @@ def test_both_targets_find_the_same(recipe: PanopticRecipe) -> None:
     for name in found[0]:
         rows = slice(count if name in ("mask_logits", EMBEDDINGS) else None)
         torch.testing.assert_close(found[0][name][rows], found[1][name][rows], rtol=1e-3, atol=1e-3)
+
+
+def _proposals(recipe: PanopticRecipe, said: list[Proposed]) -> F64Array:
+    levels = zip(level_anchors(recipe, recipe.input_hw), said, strict=True)
+    limited = recipe.flavour == VPSNET
+    found = [(reference.moved(anchors, one.offsets[0].numpy(), recipe.input_hw, limited), one.logits[0].numpy()) for anchors, one in levels]
+    return reference.proposals(found, 1000, OPTIONS.proposals)[0]
+
+
+def _candidates(recipe: PanopticRecipe, boxes: F64Array, logits: Tensor, offsets: Tensor) -> tuple[AnyArray, AnyArray, AnyArray]:
+    size_hw = padded_hw(recipe.input_hw) if recipe.flavour == VPSNET else recipe.input_hw
+    shifts = offsets.numpy() / [10, 10, 5, 5]
+    moved = np.stack([reference.moved(boxes, shifts[:, k], size_hw) for k in range(shifts.shape[1])], axis=1)
+    scores = logits.softmax(dim=1).numpy()
+    rows, classes = np.array(reference.candidates(moved, scores, OPTIONS.detections)).T
+    return moved[rows, classes], scores[rows, classes], classes
+
+
+@pytest.mark.parametrize("recipe", [TINY_UPSNET, replace(TINY_VPSNET, fuse=None)], ids=lambda recipe: recipe.name)
+def test_what_is_found_is_that_of_the_plain_loops(recipe: PanopticRecipe) -> None:
+    """From the RPN to the candidates. Proposals end at the picture; so do candidates of UPSNet, those of VPSNet at the padding's end."""
+    recipe = replace(recipe, level_side=224.0)
+    net = filled(recipe)
+    graph = _graphs(recipe, net)[KEY]
+    with torch.inference_mode():
+        levels = net.features(graph.module.padded(_picture(1)))
+        proposals = _proposals(recipe, net.propose(levels))
+        chosen = [(reference.roi_level(recipe.flavour, box), box) for box in proposals]
+        rois = [reference.roi(recipe.flavour, levels[k][0].numpy(), box, 1 / STRIDES[k], BOX_CELLS) for k, box in chosen]
+        boxes, scores, classes = _candidates(recipe, proposals, *net.boxes(torch.tensor(np.stack(rois), dtype=torch.float32)))
+    found = _run(graph, image=_picture(1))
+
+    count = len(scores)
+    np.testing.assert_allclose(found["boxes"][:count], boxes, atol=1e-3)
+    np.testing.assert_allclose(found["scores"][:count], scores, atol=1e-5)
+    assert (found["classes"][:count] - recipe.stuff_count + 1).tolist() == classes.tolist()
+    assert (found["scores"][count:] == -1).all()
+    beyond = found["boxes"][:count, 2:] > torch.tensor(recipe.input_hw[::-1]) - 1
+    assert beyond.any() == (recipe.flavour == VPSNET)
 
 
 @pytest.mark.parametrize("recipe", [TINY_UPSNET, TINY_VPSNET], ids=lambda recipe: recipe.name)

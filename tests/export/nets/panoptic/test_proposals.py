@@ -56,7 +56,8 @@ def _said(random: np.random.Generator, size_hw: SizeHW) -> Said:
 
 def _wanted(config: PanopticConfig, size_hw: SizeHW, said: Said) -> np.ndarray:
     levels = zip(level_anchors(config, size_hw), said, strict=True)
-    found = [(reference.moved(config.flavour, anchors, offsets, size_hw), logits) for anchors, (logits, offsets) in levels]
+    limited = config.flavour == VPSNET
+    found = [(reference.moved(anchors, offsets, size_hw, limited), logits) for anchors, (logits, offsets) in levels]
     return reference.proposals(found, PER_LEVEL, COUNT)[0]
 
 

@@ -1,4 +1,4 @@
-"""What `load` does where the best backend has no engines of the bundle yet."""
+"""What `load` makes of its arguments, and what it does where the best backend has no engines of the bundle yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 import edgeseg
 from edgeseg.backends import BACKENDS, Choice, Probe
-from edgeseg.errors import BackendError, MissingDependencyError, UsageError
+from edgeseg.errors import BackendError, BundleError, EdgesegError, MissingDependencyError, UsageError
+from edgeseg.ledger import PrecisionWarning
+from tests.bundles import tiny_bundle
 from tests.edgeseg.made_up_engines import Engines
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
@@ -85,3 +87,31 @@ def test_an_unknown_way_to_build_is_wrong_usage(video: Path) -> None:
     """The message lists the three."""
     with pytest.raises(UsageError, match="build must be one of wait, background, never, got 'later'"):
         edgeseg.load(video, build="later")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"backend": "tpu"}, UsageError, "there is no backend 'tpu'"),
+        ({"precision": "int8"}, BundleError, "has no int8 version"),
+        ({"threads": 0}, UsageError, "threads must be 1 or more, got 0"),
+        ({"score_threshold": 1.5}, UsageError, "score threshold must be from 0 to 1, got 1.5"),
+        ({"score_threshold": float("nan")}, UsageError, "score threshold must be from 0 to 1, got nan"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(tmp_path: Path, arguments: dict[str, Any], error: type[EdgesegError], message: str) -> None:
+    """Each with its own error."""
+    with pytest.raises(error, match=message):
+        edgeseg.load(tiny_bundle(tmp_path / "b"), **{"backend": "onnxruntime", **arguments})
+
+
+def test_a_precision_of_one_backends_own_chooses_that_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``auto``; a backend that is named and does not have it says so."""
+    bundle = tiny_bundle(tmp_path / "b")
+    monkeypatch.setattr("edgeseg.backends.platform.machine", lambda: "aarch64")
+    monkeypatch.setattr("edgeseg.backends.openvino._require_bf16", lambda _: None)
+
+    with pytest.warns(PrecisionWarning, match="nobody measured"), edgeseg.load(bundle, precision="bf16") as model:
+        assert model.choice.name == "openvino"
+    with pytest.raises(BundleError, match="no bf16 version"):
+        edgeseg.load(bundle, backend="onnxruntime", precision="bf16")
