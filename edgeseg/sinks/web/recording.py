@@ -1,0 +1,96 @@
+"""An annotated video that a viewer starts and stops, written on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+
+from edgeseg.errors import EdgesegError, SinkError
+from edgeseg.sinks.video import VideoSink
+from edgeseg.sinks.web.picture import limited
+from edgeseg.types import Frame, Result
+
+_WAITING_MAX = 16
+"""Frames that wait to be written; more would fill the memory where the encoder is slower than the run."""
+
+
+class Recording:
+    """One video from its start to `finish`. `put` never waits: frames that find no place are missing, and counted."""
+
+    def __init__(self, path: Path, fps: float | None) -> None:
+        self.path = path
+        self.frames = self.missed = 0
+        self.error: str | None = None
+        """Why it ended by itself."""
+        self._video = VideoSink(path, fps)
+        self._waiting: deque[tuple[Frame, Result, float]] = deque()
+        self._ended = False
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="edgeseg recording", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it takes frames."""
+        return not self._ended
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether something of it is still to be written."""
+        return self._thread.is_alive()
+
+    def put(self, frame: Frame, result: Result, least: float) -> None:
+        """Take a frame without what scores less than ``least``."""
+        with self._condition:
+            if self._ended:
+                return
+            if len(self._waiting) == _WAITING_MAX:
+                self.missed += 1
+                return
+            self._waiting.append((frame, result, least))
+            self._condition.notify()
+
+    def finish(self) -> None:
+        """Take no more frames; those taken are still written. Does not wait."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+
+    def join(self) -> None:
+        """Wait until the file is whole."""
+        self.finish()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            with self._video:
+                self._write_all()
+        except EdgesegError as error:
+            self.error = str(error)
+        finally:
+            self.finish()
+
+    def _write_all(self) -> None:
+        first: Frame | None = None
+        while (entry := self._next()) is not None:
+            frame, result, least = entry
+            first = first or frame
+            if frame.image_hw != first.image_hw:
+                raise SinkError("the size of the picture changed. Start another recording.")
+            self._video.write(frame, limited(result, least))
+            self.frames += 1
+
+    def _next(self) -> tuple[Frame, Result, float] | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or self._ended)
+            return self._waiting.popleft() if self._waiting else None
+
+
+def free_name(folder: Path, stem: str) -> Path:
+    """The first of ``STEM.mp4``, ``STEM-2.mp4`` and so on in a folder that does not exist."""
+    number, path = 1, folder / f"{stem}.mp4"
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}.mp4"
+    return path
