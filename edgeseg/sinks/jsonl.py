@@ -60,6 +60,8 @@ class JsonlSink(Sink):
 
     def close(self) -> None:
         if self._stream is not None and not self._to_stdout:
+            # An interrupt may have come in the middle of a line.
+            self._drop_half_line()
             self._stream.close()
         self._stream = None
 

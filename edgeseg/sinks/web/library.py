@@ -26,7 +26,11 @@ def library() -> Library:
         MissingDependencyError: one of them is absent or does not load.
     """
     try:
-        names = ("starlette.applications", "starlette.responses", "starlette.routing", "uvicorn")
-        return Library(*(importlib.import_module(name) for name in names))
+        return Library(
+            applications=importlib.import_module("starlette.applications"),
+            responses=importlib.import_module("starlette.responses"),
+            routing=importlib.import_module("starlette.routing"),
+            uvicorn=importlib.import_module("uvicorn"),
+        )
     except ImportError as error:
         raise MissingDependencyError.for_extra("Starlette with Uvicorn", "web", error) from error
