@@ -44,7 +44,8 @@ class Access:
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site", "same-origin") == "same-origin"
-        return origin.partition("://")[2] == headers.get("host")
+        host = headers.get("host", "")
+        return host != "" and origin.partition("://")[2] == host
 
 
 def access_for(address: Address, token_file: Path | None) -> Access:

@@ -15,6 +15,7 @@ from edgeseg.sinks.web.recording import Recording, free_name
 from edgeseg.sinks.web.sensors import powers, temperatures
 from edgeseg.types import Frame, Result
 
+_FPS_MAX = 240.0
 SILENT_S = 10.0
 """Without a frame for so long a run does not count as healthy."""
 
@@ -70,7 +71,7 @@ class Show:
         if on and not is_on:
             self._begun += 1
             path = free_name(self._record_dir, f"edgeseg-{time.strftime('%Y%m%d-%H%M%S')}-{self._begun}")
-            self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self.metrics.rate)]
+            self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self._fps())]
         elif is_on and not on:
             self._recordings[-1].finish()
 
@@ -105,6 +106,11 @@ class Show:
         self._recordings = []
         if failed:
             raise SinkError(failed[0])
+
+    def _fps(self) -> float | None:
+        """The rate at which a recording plays as fast as the run went; with one decimal, for codecs take no odd fractions."""
+        rate = self.metrics.rate
+        return None if rate is None else round(min(max(rate, 1.0), _FPS_MAX), 1)
 
     def _recording_facts(self) -> dict[str, Any] | None:
         """None where recordings are not allowed; without a file before the first."""
