@@ -73,7 +73,7 @@ class JsonlSink(Sink):
 
     def _drop_half_line(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
-            if self._stream is not None:
+            if self._stream is not None and not self._stream.closed:
                 self._stream.truncate(self._size)
 
 

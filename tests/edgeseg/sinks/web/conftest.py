@@ -32,11 +32,19 @@ def page(tmp_path: Path) -> Iterator[WebSink]:
         yield sink
 
 
-@pytest.fixture
-def locked(tmp_path: Path) -> Iterator[WebSink]:
-    """A page with the token ``0123456789abcdef``."""
-    (tmp_path / "token").write_text("0123456789abcdef\n")
-    with WebSink(Address("127.0.0.1", 0), token_file=tmp_path / "token") as sink:
+@pytest.fixture(scope="module")
+def strict() -> Iterator[WebSink]:
+    """A page for requests that it refuses: it never gets a frame."""
+    with WebSink(Address("127.0.0.1", 0)) as sink:
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSink]:
+    """A page with the token ``0123456789abcdef``, which never gets a frame."""
+    token = tmp_path_factory.mktemp("locked") / "token"
+    token.write_text("0123456789abcdef\n")
+    with WebSink(Address("127.0.0.1", 0), token_file=token) as sink:
         yield sink
 
 

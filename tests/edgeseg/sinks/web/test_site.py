@@ -116,31 +116,31 @@ def test_recording_is_started_and_stopped(page, ask, tmp_path, make_frame, make_
         ("POST /record", "1 to start"),
     ],
 )
-def test_wrong_requests_say_what_is_wrong(page, ask, line, says):
+def test_wrong_requests_say_what_is_wrong(strict, ask, line, says):
     """Status 400 and one line."""
-    answer = ask(page, line)
+    answer = ask(strict, line)
 
     assert answer.status == 400
     assert says in answer.text
 
 
-def test_changes_need_post(page, ask):
+def test_changes_need_post(strict, ask):
     """A picture in a foreign page cannot change anything by its address."""
-    assert [ask(page, line).status for line in ("GET /score?least=0.5", "GET /record?on=1", "POST /")] == [405, 405, 405]
+    assert [ask(strict, line).status for line in ("GET /score?least=0.5", "GET /record?on=1", "POST /")] == [405, 405, 405]
 
 
 @pytest.mark.parametrize("line", GUARDED)
-def test_foreign_name_is_refused_on_loopback(page, ask, line):
+def test_foreign_name_is_refused_on_loopback(strict, ask, line):
     """Everything is behind the check of the name."""
-    answer = ask(page, line, Host="evil.example:80")
+    answer = ask(strict, line, Host="evil.example:80")
 
     assert (answer.status, answer.text) == (421, "open this page under the name localhost or 127.0.0.1\n")
 
 
 @pytest.mark.parametrize("line", [line for line in GUARDED if line.startswith("POST")])
-def test_foreign_origin_changes_nothing(page, ask, line):
+def test_foreign_origin_changes_nothing(strict, ask, line):
     """A script of another site is refused, and no answer allows other sites to read it."""
-    answer = ask(page, line, Origin="http://evil.example")
+    answer = ask(strict, line, Origin="http://evil.example")
 
     assert answer.status == 403
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -189,9 +189,9 @@ def test_health_follows_the_frames(page, locked, ask, make_frame, make_result):
     assert (ask(page, "GET /healthz").status, ask(page, "GET /healthz").text) == (200, "ok\n")
 
 
-def test_page_runs_its_own_script_alone(page, ask):
+def test_page_runs_its_own_script_alone(strict, ask):
     """Nothing is loaded from elsewhere, and the policy allows the one script by its hash."""
-    answer = ask(page, "GET /")
+    answer = ask(strict, "GET /")
 
     assert not re.search(r"(src|href)=\"?(https?:|//)|@import|url\(", answer.text)
     assert "default-src 'none'; script-src 'sha256-" in answer.headers["content-security-policy"]
