@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from pathlib import Path
+from queue import SimpleQueue
 
 from edgeseg.errors import EdgesegError, SinkError
 from edgeseg.sinks.video import VideoSink
@@ -24,9 +24,9 @@ class Recording:
         self.error: str | None = None
         """Why it ended by itself."""
         self._video = VideoSink(path, fps)
-        self._waiting: deque[tuple[Frame, Result, float]] = deque()
+        # Unlike a condition, it stays usable when a signal interrupts `put`.
+        self._waiting: SimpleQueue[tuple[Frame, Result, float] | None] = SimpleQueue()
         self._ended = False
-        self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="edgeseg recording", daemon=True)
         self._thread.start()
 
@@ -42,20 +42,17 @@ class Recording:
 
     def put(self, frame: Frame, result: Result, least: float) -> None:
         """Take a frame without what scores less than ``least``."""
-        with self._condition:
-            if self._ended:
-                return
-            if len(self._waiting) == _WAITING_MAX:
-                self.missed += 1
-                return
-            self._waiting.append((frame, result, least))
-            self._condition.notify()
+        if self._ended:
+            return
+        if self._waiting.qsize() >= _WAITING_MAX:
+            self.missed += 1
+            return
+        self._waiting.put((frame, result, least))
 
     def finish(self) -> None:
         """Take no more frames; those taken are still written. Does not wait."""
-        with self._condition:
-            self._ended = True
-            self._condition.notify()
+        self._ended = True
+        self._waiting.put(None)
 
     def join(self) -> None:
         """Wait until the file is whole."""
@@ -73,18 +70,13 @@ class Recording:
 
     def _write_all(self) -> None:
         first: Frame | None = None
-        while (entry := self._next()) is not None:
+        while (entry := self._waiting.get()) is not None:
             frame, result, least = entry
             first = first or frame
             if frame.image_hw != first.image_hw:
                 raise SinkError("the size of the picture changed. Start another recording.")
             self._video.write(frame, limited(result, least))
             self.frames += 1
-
-    def _next(self) -> tuple[Frame, Result, float] | None:
-        with self._condition:
-            self._condition.wait_for(lambda: self._waiting or self._ended)
-            return self._waiting.popleft() if self._waiting else None
 
 
 def free_name(folder: Path, stem: str) -> Path:
