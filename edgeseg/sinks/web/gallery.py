@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,8 @@ from edgeseg.types import Frame, Result
 
 PICTURES_PER_S = 25
 """More are not encoded however fast frames come: nobody would see the difference, and the pipeline needs the time."""
+_LOOK_S = 0.02
+"""Time between two looks for a new frame while somebody waits. To be woken instead would cost the pipeline a system call each frame."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,9 +30,9 @@ class Gallery:
 
     def __init__(self) -> None:
         self._newest: tuple[Frame, Result] | None = None
-        self._least = 0.0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed = asyncio.Event()
+        self.least = 0.0
+        """Instances that score less are not shown."""
+        self._look: asyncio.Task[None] | None = None
         self._picture: Picture | None = None
         self._made_of: tuple[Result, float] | None = None
         self._next_s = 0.0
@@ -39,22 +40,8 @@ class Gallery:
         """How many wait for a picture now."""
 
     def put(self, frame: Frame, result: Result) -> None:
-        """Replace the newest frame. Neither encodes nor waits."""
+        """Replace the newest frame: one assignment, which neither encodes nor waits."""
         self._newest = frame, result
-        # A viewer counts itself before it looks: it sees this frame, or is counted here and woken.
-        if self.viewers and self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the server has just ended
-                self._loop.call_soon_threadsafe(self._wake)
-
-    @property
-    def least(self) -> float:
-        """Instances that score less are not shown."""
-        return self._least
-
-    @least.setter
-    def least(self, score: float) -> None:
-        self._least = score
-        self._wake()
 
     @property
     def encoded(self) -> int:
@@ -63,32 +50,30 @@ class Gallery:
 
     async def after(self, number: int) -> Picture:
         """The newest picture, once it is another than ``number``."""
-        self._loop = asyncio.get_running_loop()
         self.viewers += 1
         try:
-            while (picture := self._fresh(self._loop)) is None or picture.number == number:
-                await self._changed.wait()
+            while (picture := self._fresh(asyncio.get_running_loop().time())) is None or picture.number == number:
+                await self._next_look()
         finally:
             self.viewers -= 1
         return picture
 
-    def _fresh(self, loop: asyncio.AbstractEventLoop) -> Picture | None:
+    async def _next_look(self) -> None:
+        """All viewers wait for the same one; one that leaves does not take it away from the others."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(asyncio.sleep(_LOOK_S))
+        await asyncio.shield(self._look)
+
+    def _fresh(self, now_s: float) -> Picture | None:
         """The picture of the newest frame; the one before it while that was encoded too short a time ago."""
         newest = self._newest
-        if newest is None or self._is_encoded(newest[1]):
+        if newest is None or self._is_encoded(newest[1]) or now_s < self._next_s:
             return self._picture
-        if loop.time() < self._next_s:
-            loop.call_at(self._next_s, self._wake)
-            return self._picture
-        self._next_s = loop.time() + 1 / PICTURES_PER_S
-        self._made_of = newest[1], self._least
-        result = limited(newest[1], self._least)
+        self._next_s = now_s + 1 / PICTURES_PER_S
+        self._made_of = newest[1], self.least
+        result = limited(newest[1], self.least)
         self._picture = Picture(self.encoded + 1, jpeg_of(newest[0], result), facts_of(newest[0], result))
         return self._picture
 
     def _is_encoded(self, result: Result) -> bool:
-        return self._made_of is not None and self._made_of[0] is result and self._made_of[1] == self._least
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        return self._made_of is not None and self._made_of[0] is result and self._made_of[1] == self.least

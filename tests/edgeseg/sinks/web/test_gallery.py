@@ -121,20 +121,18 @@ def test_pictures_a_second_are_limited(encodings, make_frame, make_result):
     assert [index for index, _ in encodings] == [0, 2]
 
 
-def test_frames_after_the_end_of_the_server_are_taken(encodings, make_frame, make_result):
-    """A loop that has ended under a viewer's feet is no error of the pipeline."""
-    slot = Gallery()
+def test_viewer_who_leaves_takes_nothing_from_the_others(encodings, make_frame, make_result):
+    """The one whose look all wait for is cancelled; the other still gets the frame."""
 
-    async def leave():
-        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
-        await slot.after(0)
+    async def look():
+        slot = Gallery()
+        leaving, staying = (asyncio.create_task(slot.after(0)) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        slot.put(make_frame(3), make_result(index=3))
+        picture = await staying
+        return picture, slot.viewers, leaving.cancelled()
 
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(leave())
-    loop.run_forever()
-    task.cancel()
-    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-    loop.close()
-    slot.viewers = 1  # as the moment before its cancellation
+    picture, viewers, cancelled = asyncio.run(look())
 
-    slot.put(make_frame(), make_result())
+    assert (picture.facts["frame"], viewers, cancelled) == (3, 0, True)
