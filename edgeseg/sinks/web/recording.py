@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -75,7 +76,8 @@ class Recording:
             first = first or frame
             if frame.image_hw != first.image_hw:
                 raise SinkError("the size of the picture changed. Start another recording.")
-            self._video.write(frame, limited(result, least))
+            # Numbered anew: the video has the rate of the run, in which frames that the source skipped took no time.
+            self._video.write(replace(frame, index=self.frames), limited(result, least))
             self.frames += 1
 
 
