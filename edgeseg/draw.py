@@ -25,7 +25,7 @@ def annotate(pixels: U8Array, result: Result) -> U8Array:
     found = result.instances
     if found is None:
         return image
-    colours = [_colour(found, i) for i in range(len(found))]
+    colours = [instance_colour(found, i) for i in range(len(found))]
     # Best scores last, so that they lie on top; labels after all masks, so that none is covered.
     for i in reversed(range(len(found))):
         _paint_mask(image, found, i, colours[i])
@@ -36,7 +36,8 @@ def annotate(pixels: U8Array, result: Result) -> U8Array:
     return image
 
 
-def _colour(found: Instances, i: int) -> Colour:
+def instance_colour(found: Instances, i: int) -> Colour:
+    """The colour of instance ``i``: by track id where there is one, else by class."""
     key = found.track_ids[i] if found.track_ids[i] >= 0 else found.classes[i]
     return PALETTE[int(key) % len(PALETTE)]
 

@@ -66,8 +66,10 @@ OPTIONAL = {
     "pycuda": "edgeseg/device/pycuda.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
+    "starlette": "edgeseg/sinks/web/library.py",
     **dict.fromkeys(("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings"), "edgeseg/backends/tensorrt/library.py"),
     "trackeval": "edgeseg/evaluation/identity.py",
+    "uvicorn": "edgeseg/sinks/web/library.py",
 }
 # A module name that is computed; the runtime has no business with one.
 UNREADABLE = "?"
@@ -75,7 +77,7 @@ EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
     "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision",
-    "onnx", "onnxscript", "scipy", "trackeval", "PIL", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
+    "onnx", "onnxscript", "scipy", "trackeval", "PIL", "starlette", "uvicorn", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
 ]  # fmt: skip
 
 

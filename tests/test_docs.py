@@ -28,6 +28,7 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md",
 # Commands of the docs that no test runs, each with the words that must stand beside it in the text.
 NOT_RUN = {
     "edgeseg run r50 0 --show": "needs a camera and a display",
+    "edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/": "needs a camera",
     "edgeseg export maskrcnn_resnet50_fpn --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --frame 1080x1920 --out mask": (
         "needs the checkpoint, which is downloaded by hand"
     ),

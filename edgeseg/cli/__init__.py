@@ -14,6 +14,7 @@ from typing import Any
 import edgeseg
 from edgeseg.cli import bench, build, compare, demo, doctor, inspect, run
 from edgeseg.cli import eval as evaluate
+from edgeseg.cli.signals import Terminated, sigterm_stops
 from edgeseg.errors import EdgesegError
 from edgeseg.ledger import PrecisionWarning
 
@@ -21,7 +22,8 @@ __all__ = ["main"]
 
 PLUGINS = "edgeseg.commands"
 """Entry-point group: each entry is a function ``add_parser(subparsers)`` that sets ``main``, as the verbs here do."""
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes of a shell for commands that SIGINT and SIGTERM ended."""
 _EPILOG = """examples:
   edgeseg demo
   edgeseg run BUNDLE video.mp4 --out annotated.mp4 --jsonl results.jsonl
@@ -32,11 +34,11 @@ _EPILOG = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C."""
+    """Run the command. Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C, 143 after SIGTERM."""
     _quiet_opencv()
     try:
         args = _parser().parse_args(argv)
-        with _plain_warnings():
+        with sigterm_stops(), _plain_warnings():
             code: int = args.main(args)
         sys.stdout.flush()
     except SystemExit as stop:
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt as stop:
         print(f"\nedgeseg: stopped; {stop.args[0] if stop.args else 'outputs hold the frames up to here'}", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from edgeseg.cli.serve import open_page
 from edgeseg.errors import UsageError
 from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
 from edgeseg.sinks.jsonl import STDOUT
@@ -35,6 +36,8 @@ def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
         sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
     if args.show:
         sinks.append(WindowSink(f"edgeseg: {info.name}"))
+    if (page := open_page(args)) is not None:
+        sinks.append(page)
     return sinks
 
 

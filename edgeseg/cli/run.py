@@ -15,6 +15,7 @@ from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwrit
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, summary_text
 from edgeseg.cli.run_streams import run_streams
+from edgeseg.cli.serve import add_serve_options
 from edgeseg.loader import load
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
@@ -38,6 +39,7 @@ examples:
   edgeseg run BUNDLE picture.jpg --out annotated.png --score 0.5
   edgeseg run BUNDLE 0 --show --schedule fixed:5 --overlap --track
   edgeseg run BUNDLE rtsp://192.168.0.10/stream1 --jsonl - --reconnect 20
+  edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
   edgeseg run BUNDLE 0 1 rtsp://192.168.0.10/stream1 --schedule fixed:5 --out recordings/ --jsonl all.jsonl
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
@@ -69,6 +71,7 @@ def add_parser(subparsers: Any) -> None:
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
+    add_serve_options(parser)
     _add_stream_options(parser)
     add_live_options(parser)
     add_model_options(parser)

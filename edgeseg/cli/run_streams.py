@@ -71,6 +71,8 @@ def _check(args: argparse.Namespace) -> None:
     """Raise UsageError for what is for one stream only."""
     if args.overlap:
         raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
+    if args.serve is not None:
+        raise UsageError("the web page shows one stream. Leave --serve out, or run a process for each source.")
     if args.out is not None and Path(args.out).suffix and not args.out.endswith("/") and not Path(args.out).is_dir():
         raise UsageError(f"--out {args.out} is one file for {len(args.sources)} sources. Give a folder, such as --out recordings/.")
 

@@ -12,9 +12,10 @@ from edgeseg.sinks.jsonl import JsonlSink
 from edgeseg.sinks.panoptic import PanopticSink
 from edgeseg.sinks.picture import PICTURE_SUFFIXES, FolderSink, PictureSink
 from edgeseg.sinks.video import VIDEO_SUFFIXES, VideoSink
+from edgeseg.sinks.web import Address, WebSink
 from edgeseg.sinks.window import WindowSink
 
-__all__ = ["OUTPUTS", "JsonlSink", "Output", "PanopticSink", "Sink", "WindowSink", "open_maps", "open_output"]
+__all__ = ["OUTPUTS", "Address", "JsonlSink", "Output", "PanopticSink", "Sink", "WebSink", "WindowSink", "open_maps", "open_output"]
 
 
 @dataclass(frozen=True)

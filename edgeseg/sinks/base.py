@@ -18,7 +18,12 @@ class Sink(abc.ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        try:
+            self.close()
+        except KeyboardInterrupt:
+            # Stopped while the output was being finished: finish it all the same.
+            self.close()
+            raise
 
     @abc.abstractmethod
     def write(self, frame: Frame, result: Result) -> None:
@@ -29,4 +34,4 @@ class Sink(abc.ABC):
         """
 
     def close(self) -> None:
-        """Finish the output. Calling it twice is fine."""
+        """Finish the output. Calling it twice is fine, also when the first call was interrupted."""

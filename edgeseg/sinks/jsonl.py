@@ -69,6 +69,8 @@ class JsonlSink(Sink):
 
     def close(self) -> None:
         if self._stream is not None and not self._to_stdout:
+            # An interrupt may have come in the middle of a line.
+            self._drop_half_line()
             self._stream.close()
         self._stream = None
 
@@ -80,7 +82,7 @@ class JsonlSink(Sink):
 
     def _drop_half_line(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
-            if self._stream is not None:
+            if self._stream is not None and not self._stream.closed:
                 self._stream.truncate(self._size)
 
 

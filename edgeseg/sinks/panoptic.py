@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import SinkError, UsageError
 from edgeseg.segmap import extents_of, painted, rows_of
 from edgeseg.sinks.base import Sink
 from edgeseg.sinks.picture import name_of, number_of, write_picture
@@ -65,8 +65,12 @@ class PanopticSink(Sink):
 
     def close(self) -> None:
         if self._listing is not None:
-            listing, self._listing = self._listing, None
-            listing.close()
+            try:
+                self._listing.close()
+            except SinkError:
+                self._listing = None
+                raise
+            self._listing = None
 
 
 def _entries(panoptic: Panoptic, rows: AnyArray, ids: Sequence[int], labels: Sequence[Label]) -> list[dict[str, Any]]:
@@ -145,18 +149,27 @@ class _Listing:
         self._images.size, self._annotations.size = sizes
 
     def close(self) -> None:
-        """Put the file together under its final name."""
+        """Put the file together under its final name. Interrupted at any place, it can be called again."""
         try:
-            with self._images.ended() as images, self._annotations.ended() as whole:
-                images.seek(0)
-                while piece := images.read(_PIECE_BYTES):
-                    write_all(whole, piece)
-                write_all(whole, b"]}\n")
-            self._partial.replace(self._path)
+            self._put_together()
+            self._annotations.close()
+            if self._partial.exists():  # else the call that was interrupted had come so far
+                self._partial.replace(self._path)
         except OSError as error:
-            raise write_error(self._path, error) from error
-        finally:
+            self._annotations.close()
+            self._images.close()
             self._partial.unlink(missing_ok=True)
+            raise write_error(self._path, error) from error
+        self._images.close()
+
+    def _put_together(self) -> None:
+        if self._annotations.is_closed:
+            return
+        images, whole = self._images.ended(), self._annotations.ended()
+        images.seek(0)
+        while piece := images.read(_PIECE_BYTES):
+            write_all(whole, piece)
+        write_all(whole, b"]}\n")
 
 
 class _Part:
@@ -172,6 +185,15 @@ class _Part:
         data = ("\n" if self.size == self._head else ",\n").encode() + entry.encode()
         write_all(self.ended(), data)
         return self.size + len(data)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be put."""
+        return self._stream.closed
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
 
     def ended(self) -> BinaryIO:
         """The stream, at its end."""

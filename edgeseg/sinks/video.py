@@ -38,6 +38,7 @@ class VideoSink(Sink):
         self._image_hw: SizeHW = (0, 0)
         self._count = 0
         self._last: tuple[int, U8Array] | None = None
+        self._is_whole = False
 
     def write(self, frame: Frame, result: Result) -> None:
         if self._writer is None:
@@ -68,17 +69,27 @@ class VideoSink(Sink):
         if self._writer is None:
             return
         self._writer.release()
-        self._writer = None
         try:
-            if self._frames_on_disk() != self._count:
-                raise SinkError(
-                    f"{self._path} could not be written whole. Is the disk full? Free some space or choose another place for the output."
-                )
-            self._partial.replace(self._path)
-        except OSError as error:
-            raise write_error(self._path, error) from error
-        finally:
+            self._publish()
+        except (OSError, SinkError) as error:
+            self._writer = None
             self._partial.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise write_error(self._path, error) from error
+            raise
+        self._writer = None
+
+    def _publish(self) -> None:
+        """Give the file its final name if it is whole. Interrupted at any place, it can be called again."""
+        if self._is_whole and not self._partial.exists():
+            return
+        # An interrupt may have come after the last frame was written and before it was counted.
+        if self._frames_on_disk() < self._count:
+            raise SinkError(
+                f"{self._path} could not be written whole. Is the disk full? Free some space or choose another place for the output."
+            )
+        self._is_whole = True
+        self._partial.replace(self._path)
 
     def _open(self, image_hw: SizeHW) -> None:
         cv2 = opencv()

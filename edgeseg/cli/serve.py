@@ -1,0 +1,38 @@
+"""``--serve`` and the options that belong to it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edgeseg.errors import UsageError
+from edgeseg.sinks import Address, WebSink
+
+
+def add_serve_options(parser: argparse.ArgumentParser) -> None:
+    """``--serve``, ``--token-file`` and ``--record-dir``."""
+    group = parser.add_argument_group("web page")
+    group.add_argument(
+        "--serve",
+        metavar="HOST:PORT",
+        help="show the run on a web page, such as 127.0.0.1:8080; a PORT alone is on 127.0.0.1. Other machines reach it under 0.0.0.0:PORT "
+        "and need the token that is printed (docs/web.md)",
+    )
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token that viewers need, instead of a new one")
+    group.add_argument("--record-dir", type=Path, metavar="DIR", help="let viewers record annotated videos in this folder")
+
+
+def open_page(args: argparse.Namespace) -> WebSink | None:
+    """The page that the options ask for, with its address printed; None without ``--serve``.
+
+    Raises:
+        EdgesegError: it cannot be served so.
+    """
+    if args.serve is None:
+        if args.token_file is not None or args.record_dir is not None:
+            raise UsageError("--token-file and --record-dir belong to the web page. Give --serve HOST:PORT as well.")
+        return None
+    page = WebSink(Address.parse(args.serve), args.token_file, args.record_dir)
+    print(f"web page {page.url}", file=sys.stderr)
+    return page

@@ -1,0 +1,122 @@
+"""What the page shows and what its viewers may change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edgeseg.errors import SinkError, UsageError
+from edgeseg.sinks.web.show import SILENT_S, Show
+from edgeseg.sources import open_source
+
+
+class Clock:
+    """Seconds that only tests advance."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_run_is_ill_without_frames(make_frame, make_result):
+    """Before the first frame, and when none came for longer than the limit."""
+    clock = Clock()
+    show = Show(clock=clock)
+    assert show.illness() == "no frame yet"
+
+    show.put(make_frame(), make_result())
+    clock.now_s += SILENT_S
+    assert show.illness() is None
+    clock.now_s += 2
+    assert show.illness() == "no frame for 12 s"
+
+
+def test_recording_starts_and_stops_once(tmp_path, make_frame, make_result):
+    """A second start or stop does nothing; the file plays at the rate of the run and its name is told."""
+    clock = Clock()
+    show = Show(tmp_path, clock)
+
+    def put(count):
+        for _ in range(count):
+            show.put(make_frame(), make_result())
+            clock.now_s += 0.1
+
+    put(3)
+    assert show._recording_facts() == {"on": False}
+    for on in (True, True):
+        show.record(on)
+    put(4)
+    for on in (False, False):
+        show.record(on)
+    put(2)
+    show.record(True)
+    put(1)
+    show.close()
+
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2
+    counts = []
+    for file in files:
+        with open_source(file) as source:
+            counts.append((sum(1 for _ in source), source.info.fps))
+    assert counts == [(4, pytest.approx(10.0)), (1, pytest.approx(10.0))]
+
+
+@pytest.mark.parametrize(("pause_s", "fps"), [(1 / 221.4937, 221.5), (1e-6, 240.0), (30.0, 1.0), (1 / 29.97, 30.0)])
+def test_odd_rates_can_be_recorded(tmp_path, make_frame, make_result, pause_s, fps):
+    """The codec takes whatever rate a run has."""
+    clock = Clock()
+    show = Show(tmp_path, clock)
+    for _ in range(3):
+        show.put(make_frame(), make_result())
+        clock.now_s += pause_s
+    show.record(True)
+    show.put(make_frame(), make_result())
+    show.close()
+
+    with open_source(next(tmp_path.iterdir())) as source:
+        assert source.info.fps == pytest.approx(fps)
+
+
+def test_facts_hold_state_and_recording(tmp_path, make_frame, make_result):
+    """Beside those of the frame: number, rate, drops, limit and recording."""
+    show = Show(tmp_path, Clock())
+    show.put(make_frame(2), make_result(index=2))
+    show.put(make_frame(4), make_result(index=4))
+    show.record(True)
+    facts = show.facts(asyncio.run(show.gallery.after(0)))
+    show.close()
+
+    assert [facts[name] for name in ("number", "frame", "drops", "least", "rate")] == [1, 4, 1, 0.0, None]
+    assert {name: facts["recording"][name] for name in ("on", "frames", "missed", "error")} == {
+        "on": True,
+        "frames": 0,
+        "missed": 0,
+        "error": None,
+    }
+    assert facts["recording"]["file"].endswith("-1.mp4")
+
+
+def test_recording_needs_its_folder(tmp_path):
+    """Without one nothing can be recorded; one that does not exist is an error at the start."""
+    show = Show()
+
+    assert show._recording_facts() is None
+    with pytest.raises(UsageError, match="--record-dir"):
+        show.record(True)
+    with pytest.raises(SinkError, match="mkdir -p"):
+        Show(tmp_path / "none")
+
+
+def test_failed_recording_is_an_error_at_the_end(tmp_path, make_frame, make_result):
+    """Who started the run learns of it as well; closing again is fine."""
+    show = Show(tmp_path, Clock())
+    show.record(True)
+    show.put(make_frame(), make_result())
+    show.put(make_frame(1, (48, 64)), make_result((), (48, 64), 1))
+
+    with pytest.raises(SinkError, match="size of the picture changed"):
+        show.close()
+    show.close()
