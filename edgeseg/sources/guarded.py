@@ -49,6 +49,9 @@ class GuardedCapture:
         except FutureTimeoutError as error:
             self._give_up()
             raise SourceError(f"{self.name} did not answer in {self._open_s:g} s. Is its driver or service running?") from error
+        except BaseException:
+            self.close()
+            raise
 
     def grab(self) -> bool:
         try:

@@ -121,12 +121,12 @@ VARIANTS = {
     "fuse_tensorrt": (TINY_VPSNET, replace(_FEW, target="tensorrt"), FUSE),
 }
 """Recipes with the options to export them by, and which of their graphs is meant."""
-_LONG = {"upsnet", "vpsnet", "fuse", "upsnet_tensorrt", "fuse_tensorrt"}
+_LONG = {"rcnn_tensorrt", "rcnn_d2_tensorrt", "faster_tensorrt", "vpsnet", "fuse", "upsnet_tensorrt", "fuse_tensorrt"}
 
 
-def each(names: Iterable[str]) -> list[ParameterSet]:
-    """Variants as parameters of a test; those that take long to trace are for the slow tests."""
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in _LONG else []) for name in names]
+def each(names: Iterable[str], *others: str) -> list[ParameterSet]:
+    """Variants as parameters of a test, before what else it takes; those that take long to trace are for the slow tests."""
+    return [pytest.param(name, *others, marks=[pytest.mark.slow] if name in _LONG else []) for name in names]
 
 
 TinyRecipe = YolactRecipe | RcnnRecipe | PanopticRecipe

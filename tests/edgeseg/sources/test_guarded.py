@@ -63,7 +63,7 @@ def test_a_device_that_answers_is_passed_through():
 
 
 def test_an_error_comes_through():
-    """What a device raises when it is opened is raised."""
+    """What a device raises when it is opened is raised, and the device and its thread are freed."""
 
     class Absent(Device):
         def open(self):
@@ -71,6 +71,7 @@ def test_an_error_comes_through():
 
     with pytest.raises(SourceError, match="absent"):
         GuardedCapture(Absent, LONG_S, LONG_S).open()
+    assert Device.closed.acquire(timeout=LONG_S)
 
 
 def test_a_device_that_hangs_while_it_is_opened_is_an_error(device):

@@ -21,7 +21,7 @@ from export.recipes.panoptic import PanopticRecipe
 from tests.export.conftest import Traced
 from tests.export.nets.facts import DATA
 from tests.export.precision.graphs import arrays_of, attribute, maker_of, model_of, nodes_of, random, readers_of, run
-from tests.export.tiny import VARIANTS
+from tests.export.tiny import VARIANTS, each
 
 Trace = Callable[[str], Traced]
 NET = """(float[1,3,8,8] x) => (float[1,4,8,8] y, float[1,4,8,8] f) {
@@ -251,7 +251,7 @@ _COMPUTED = ("plain", "plus", "warp", "rcnn", "rcnn_v2")
 
 @pytest.mark.parametrize(
     ("variant", "form", "backend"),
-    [*((variant, *form) for variant in _DETECTORS for form in _FORMS), *((variant, "computed", "onnxruntime") for variant in _COMPUTED)],
+    [*(one for form in _FORMS for one in each(_DETECTORS, *form)), *each(_COMPUTED, "computed", "onnxruntime")],
 )
 def test_tiny_nets_find_the_same_in_half(tiny_graph: Trace, tmp_path: Path, variant: str, form: str, backend: str) -> None:
     """Every family's graphs pass the checker with the same inputs and outputs, run on both backends and find what float32 finds."""
