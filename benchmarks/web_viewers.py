@@ -55,7 +55,10 @@ def main() -> int:
         seen = pictures.value - before
     record = {
         "conditions": conditions(),
-        "case": {**{name: str(value) for name, value in vars(args).items() if name != "out"}, "frames_a_stretch": STRETCH, "threads": 1},
+        "case": {
+            **{name: str(value) for name, value in vars(args).items() if name not in ("out", "bundle")},
+            **{"bundle": args.bundle.name, "frames_a_stretch": STRETCH, "threads": 1},
+        },
         "time_against_no_page": {name: ratio(timings[name], timings["no page"]) for name in ("page", "viewers")},
         "cpu_time_against_no_page": {
             name: round(float(np.median(np.divide(timings[name].parts_s["cpu"], timings["no page"].parts_s["cpu"]))), 3)
