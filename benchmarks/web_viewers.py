@@ -57,7 +57,9 @@ def main() -> int:
         "conditions": conditions(),
         "case": {
             **{name: str(value) for name, value in vars(args).items() if name not in ("out", "bundle")},
-            **{"bundle": args.bundle.name, "frames_a_stretch": STRETCH, "threads": 1},
+            "bundle": args.bundle.name,
+            "frames_a_stretch": STRETCH,
+            "threads": 1,
         },
         "time_against_no_page": {name: ratio(timings[name], timings["no page"]) for name in ("page", "viewers")},
         "cpu_time_against_no_page": {
