@@ -8,7 +8,8 @@ import numpy as np
 
 from edgeseg.masks import SoftMask, SoftMasks
 from edgeseg.opencv import opencv
-from edgeseg.types import I32Array, I64Array, Instances, Panoptic, Segment
+from edgeseg.segmap import extents_of, rows_of
+from edgeseg.types import AnyArray, I64Array, Instances, Panoptic, Segment
 
 
 def things_of(panoptic: Panoptic, side: int | None = None) -> Instances:
@@ -22,7 +23,7 @@ def things_of(panoptic: Panoptic, side: int | None = None) -> Instances:
         side: cells that a mask may have along its longer side: larger ones become soft masks of that many. None: any number.
     """
     things = [segment for segment in panoptic.segments if segment.is_thing]
-    masks = tuple(_region(panoptic.ids, segment.id, side) for segment in things)
+    masks = _regions(panoptic, side) if things else ()
     image_hw = (panoptic.ids.shape[0], panoptic.ids.shape[1])
     return Instances(
         boxes=np.array([mask.window for mask in masks], np.float32).reshape(len(things), 4),
@@ -49,14 +50,21 @@ def _numbered(segment: Segment, track_id: int) -> Segment:
     return replace(segment, track_id=None if track_id < 0 else track_id)
 
 
-def _region(ids: I32Array, number: int, side: int | None) -> SoftMask:
-    """One segment's mask on its bounding box. Where a cell is a pixel its values are exactly 0 and 1."""
+def _regions(panoptic: Panoptic, side: int | None) -> tuple[SoftMask, ...]:
+    """The masks of a map's things, which is looked through once, however many they are."""
+    rows = rows_of(panoptic)
+    boxes = extents_of(rows, len(panoptic.segments)).boxes.tolist()
+    things = (place for place, segment in enumerate(panoptic.segments) if segment.is_thing)
+    return tuple(_region(rows, 1 + place, boxes[place], side) for place in things)
+
+
+def _region(rows: AnyArray, row: int, box: list[int], side: int | None) -> SoftMask:
+    """The mask of a row of the map on its box: x, y, width, height. Where a cell is a pixel its values are exactly 0 and 1."""
     cv2 = opencv()
-    inside = (ids == number).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(inside)
+    x, y, width, height = box
     if not width:
         return SoftMask(np.zeros((1, 1), np.float32), (0.0, 0.0, 1.0, 1.0), (0, 0, 0, 0))
-    values = inside[y : y + height, x : x + width].astype(np.float32)
+    values = (rows[y : y + height, x : x + width] == row).astype(np.float32)
     if side is not None and max(width, height) > side:
         shrink = side / max(width, height)
         size = max(1, round(width * shrink)), max(1, round(height * shrink))

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{part: BOTTOM | {"ops"} - {part} for part in ("masks", "ops", "bundle")},
     **dict.fromkeys(LEAVES, BOTTOM),
     # Masks from regions of a map.
-    "regions": BOTTOM | {"masks"},
+    "regions": BOTTOM | {"masks", "segmap"},
     # Masks move along the flow, and tracks with them.
     "motion": BOTTOM | {"masks", "regions"},
     "track": BOTTOM | {"masks", "motion"},

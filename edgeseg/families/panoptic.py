@@ -66,7 +66,7 @@ class PanopticFamily:
         self._limit = stuff_area_limit
 
     def configured(self, bundle: Bundle) -> PanopticFamily:
-        """The family with a bundle's labels, and its settings `VOID` and `STUFF_AREA_LIMIT`; without them, all labels are things."""
+        """The family with a bundle's labels and its settings `VOID` and `STUFF_AREA_LIMIT`, both of which it must have."""
         things = [label.is_thing for label in bundle.labels]
         _require(bundle, things == sorted(things), "a thing before stuff in its labels")
         void, limit = bundle.settings.get(VOID), bundle.settings.get(STUFF_AREA_LIMIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ _FITS = {"refuse": "same_shape", "letterbox": "letterbox"}
 
 
 @dataclass(frozen=True)
-class FrameRecipe:
+class FrameRecipe(abc.ABC):
     """Beside the net's own description, which a recipe inherits too: the frames and how they are resized."""
 
     frame_hw: SizeHW = (720, 1280)
@@ -51,9 +52,9 @@ class FrameRecipe:
         return ""
 
     @property
+    @abc.abstractmethod
     def input_hw(self) -> SizeHW:
         """Frames as the original resizes them, before they are padded."""
-        raise NotImplementedError
 
     def with_options(self, options: ExportOptions) -> Self:
         """The same net for the frames and the scale asked for."""
