@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Session, backend_named, get_ready, is_ready, plan
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import UsageError
+from edgeseg.events import Event, to_log
 from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.swap import Note, Report, Swap
@@ -40,7 +40,7 @@ def load(
         build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
             needs none and change over at a key frame; ``never``: do without. None: wait for a backend that is named, else background.
         allow_cpu_fallback: let a GPU's backend leave to the CPU what it cannot run; else that is an error.
-        note: takes a line when engines are built, and when their backend takes over or fails to; None: a warning in the log.
+        note: takes a line when engines are built, and when their backend takes over or fails to; None: the log.
 
     Raises:
         BundleError: the bundle is damaged, foreign or incomplete.
@@ -58,15 +58,17 @@ def load(
         backend = next((name for name, entry in BACKENDS.items() if precision in entry.own_precisions), AUTO)
     loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
     chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
-    now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
+    now, later, tell = chosen.now, chosen.later, note or to_log(__name__)
     if not loader.is_built(now.name):
-        tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
+        text = f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand"
+        tell(Event("engine.building", text, backend=now.name))
         loader.builder(now.name)(lambda _phase, _fraction: None)
     model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
     if message := caution(loader.bundle, loader.precision, loader.bundle.graphs):
         warnings.warn(message, PrecisionWarning, stacklevel=2)
     if later is not None:
-        tell(f"building engines for backend {later.name}; {now.name} serves until they are there")
+        text = f"building engines for backend {later.name}; {now.name} serves until they are there"
+        tell(Event("engine.building", text, backend=later.name, until=now.name))
         model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from edgeseg.backends.tensorrt.progress import Report
 from edgeseg.backends.tensorrt.target import THIS, choose_target
 from edgeseg.bundle import Graph
 from edgeseg.errors import EdgesegError
+from edgeseg.events import Event
 
 Note = Callable[[str], None]
 """Takes one line for the user: why an engine that is there is built again, or what is being waited for."""
@@ -104,13 +106,15 @@ def obtain(request: Request, report: Report, note: Note) -> Engine:
     cache, name = EngineCache(cache_folder()), request.file.name
     if not request.force and (found := _there(cache, identity, gpu)) is not None:
         return found
-    with cache.lock(identity.key, lambda: note(f"another process is building the engine for {name}: waiting for it")):
+    waiting = Event("engine.waiting", f"another process is building the engine for {name}: waiting for it", graph=name)
+    with cache.lock(identity.key, lambda: note(waiting)):
         if not request.force:
             loaded = cache.load(identity)
             if loaded.plan is not None:
                 return Engine(loaded.plan, identity)
             if refusal := loaded.refusal or _outdated(cache, identity, request):
-                note(f"engine for {name} {refusal}: building it again")
+                text = f"engine for {name} {refusal}: building it again"
+                note(Event("engine.rebuilding", text, logging.WARNING, graph=name, reason=refusal))
         built = build_engine(library, request.file, request.graph, target, report)
         cache.store(identity, request.origin, built)
     return Engine(built.plan, identity, built.summary["build_s"])
