@@ -17,12 +17,13 @@ from edgeseg.benchmark.record import record
 from edgeseg.benchmark.sensors import Watch
 from edgeseg.cli.bench_report import record_text
 from edgeseg.cli.jetson import find_jetson
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import note
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text
+from edgeseg.cli.report import backend_event
 from edgeseg.cli.turns import parse_run
 from edgeseg.errors import UsageError
+from edgeseg.events import Event
 from edgeseg.loader import DEFAULT_PRECISION, load
 from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.pipeline import Pipeline
@@ -81,9 +82,9 @@ def main(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(args.source))
         begin_s = time.monotonic()
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, note=note, **model_options(args)))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, **model_options(args)))
         facts = {**_facts(args, model, source), "load_s": round(time.monotonic() - begin_s, 3)}
-        note(backend_text(model))
+        note(backend_event(model))
         pipeline = stack.enter_context(Pipeline(model, run.settings))
         with progress("measuring", plan.warm_up + plan.frames) as bar:
             frames = repeated(source, lambda: open_source(args.source))
@@ -117,4 +118,4 @@ def _write(file: Path, found: dict[str, Any]) -> None:
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise write_error(file, error) from error
-    note(f"wrote {file}")
+    note(Event("output.written", f"wrote {file}", file=str(file)))

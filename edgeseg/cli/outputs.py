@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from edgeseg.cli.logs import note
 from edgeseg.cli.serve import open_page
 from edgeseg.errors import UsageError
+from edgeseg.events import Event
 from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
 from edgeseg.sinks.jsonl import STDOUT
 from edgeseg.sinks.panoptic import LISTING
 from edgeseg.sources.base import SourceInfo
-
-
-def note(line: str) -> None:
-    """Tell the user something that is no result."""
-    print(line, file=sys.stderr)
 
 
 def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
@@ -45,7 +41,7 @@ def print_written(args: argparse.Namespace) -> None:
     """Say where the results are."""
     for written in (args.out, args.jsonl, args.panoptic_dir):
         if written not in (None, STDOUT):
-            note(f"wrote {written}")
+            note(Event("output.written", f"wrote {written}", file=str(written)))
 
 
 def refuse_overwriting(args: argparse.Namespace) -> None:
@@ -56,7 +52,8 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
     taken = {place.resolve() for place in taken}
     listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
     maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
-    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
+    log = None if args.log_file is None else str(args.log_file)
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps, ("--log-file", log)):
         if text in (None, STDOUT):
             continue
         if Path(text).resolve() in taken:

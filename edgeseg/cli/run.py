@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import BUILDS
 from edgeseg.cli.live import add_live_options, live_settings
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwriting
-from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text, summary_text
+from edgeseg.cli.outputs import open_sinks, print_written, refuse_overwriting
+from edgeseg.cli.report import backend_event, summary_fields, summary_text
 from edgeseg.cli.run_streams import run_streams
 from edgeseg.cli.serve import add_serve_options
+from edgeseg.cli.status import StreamStatus, status
+from edgeseg.events import Event
 from edgeseg.loader import load
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sources import open_source
-from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
 
 _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0, /dev/video0, or csi://0 on a Jetson; csi://0 takes
@@ -119,18 +119,14 @@ def main(args: argparse.Namespace) -> int:
         return run_streams(args, settings)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
-        source = stack.enter_context(open_source(args.sources[0], live_settings(args, note)))
+        source = stack.enter_context(open_source(args.sources[0], live_settings(args)))
         sinks = [stack.enter_context(sink) for sink in open_sinks(args, source.info)]
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
-        note(backend_text(model))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, **model_options(args)))
+        note(backend_event(model))
         pipeline = stack.enter_context(Pipeline(model, settings))
-        with progress("segmenting", _total(source.info, args.max_frames)) as bar:
-            summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
-    print(summary_text(summary), file=sys.stderr)
+        stream = StreamStatus(source.info.name, source, args.max_frames)
+        with status([stream], args.jsonl) as see:
+            summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda result: see(stream, result))
+    note(Event("run.summary", summary_text(summary), **summary_fields(summary)))
     print_written(args)
     return 0
-
-
-def _total(info: SourceInfo, max_frames: int | None) -> int | None:
-    known = [count for count in (info.frame_count, max_frames) if count is not None]
-    return min(known, default=None)

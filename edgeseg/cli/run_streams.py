@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,11 +11,13 @@ from pathlib import Path
 
 from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.cli.live import live_settings
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import model_options
-from edgeseg.cli.outputs import note, open_sinks, print_written
-from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text, source_text, table
-from edgeseg.errors import SourceError, UsageError
+from edgeseg.cli.outputs import open_sinks, print_written
+from edgeseg.cli.report import backend_event, source_text, summary_fields, table
+from edgeseg.cli.status import StreamStatus, status
+from edgeseg.errors import EdgesegError, SourceError, UsageError
+from edgeseg.events import Event
 from edgeseg.fleet import Lane, Turn, Watcher, run_together
 from edgeseg.loader import load
 from edgeseg.model import Model
@@ -55,14 +58,16 @@ def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
         if lines is not None:
             stack.enter_context(lines)
         sinks = [_open_sinks(args, one, lines, stack) for one in opened]
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
-        note(backend_text(model))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, **model_options(args)))
+        note(backend_event(model))
         lanes = _lanes(model, replace(settings, schedule=args.schedule), opened, sinks)
         for lane in lanes:
             stack.enter_context(lane.pipeline)
-        with progress("segmenting", _total(opened, args.max_frames)) as bar:
-            run_together(lanes, max_frames=args.max_frames, watcher=Watcher(lambda _lane, _result: bar.advance(), _tell_failure))
-    note(_summary_text(lanes))
+        streams = {lane.name: StreamStatus(lane.name, lane.source, args.max_frames) for lane in lanes}
+        with status(list(streams.values()), args.jsonl) as see:
+            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure)
+            run_together(lanes, max_frames=args.max_frames, watcher=watcher)
+    note(Event("run.summary", _summary_text(lanes), streams={lane.name: summary_fields(lane.summary) for lane in lanes}))
     print_written(args)
     return 1 if failed or any(lane.error is not None for lane in lanes) else 0
 
@@ -91,13 +96,13 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     if not opened:
         raise errors[0]
     for number, error in errors.items():
-        note(f"stream {number} cannot be opened, the others go on: {error}")
+        note(_failure(f"stream {number}", "cannot be opened", error))
     return opened, len(errors)
 
 
 def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceError:
     try:
-        return _Opened(number, open_source(text, live_settings(args, note)), text)
+        return _Opened(number, open_source(text, live_settings(args)), text)
     except SourceError as error:
         return error
 
@@ -132,14 +137,12 @@ def _lanes(model: Model, settings: StreamSettings, opened: Sequence[_Opened], si
 
 
 def _tell_failure(lane: Lane) -> None:
-    note(f"{lane.name} failed, the others go on: {lane.error}")
+    note(_failure(lane.name, "failed", lane.error))
 
 
-def _total(opened: Sequence[_Opened], max_frames: int | None) -> int | None:
-    """Frames of all streams, where known."""
-    counts = [min((count for count in (one.source.info.frame_count, max_frames) if count is not None), default=None) for one in opened]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+def _failure(stream: str, what: str, error: EdgesegError | None) -> Event:
+    text = f"{stream} {what}, the others go on: {error}"
+    return Event("stream.failed", text, logging.ERROR, stream=stream, kind=type(error).__name__, reason=str(error))
 
 
 def _summary_text(lanes: Sequence[Lane]) -> str:

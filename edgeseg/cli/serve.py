@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from edgeseg.cli.logs import hides_notes, note
 from edgeseg.errors import UsageError
+from edgeseg.events import Event
 from edgeseg.sinks import Address, WebSink
 
 
@@ -33,6 +34,9 @@ def open_page(args: argparse.Namespace) -> WebSink | None:
         if args.token_file is not None or args.record_dir is not None:
             raise UsageError("--token-file and --record-dir belong to the web page. Give --serve HOST:PORT as well.")
         return None
-    page = WebSink(Address.parse(args.serve), args.token_file, args.record_dir)
-    print(f"web page {page.url}", file=sys.stderr)
+    address = Address.parse(args.serve)
+    if hides_notes() and args.token_file is None and not address.is_loopback:
+        raise UsageError("--quiet and --log-format json show nobody the token of the web page. Give one with --token-file FILE.")
+    page = WebSink(address, args.token_file, args.record_dir)
+    note(Event("web.serving", f"web page {page.url}", url=page.url))
     return page

@@ -231,13 +231,13 @@ def test_damaged_bundle_is_an_error_that_leaves_older_results(bundle, picture, t
 def test_interrupt_finishes_the_outputs(bundle, tmp_path, capsys, monkeypatch):
     """Ctrl-C ends the run with code 130; the video up to there can be played."""
 
-    def interrupt_at_third(_self, steps=1, detail=""):
-        interrupt_at_third.calls += steps
+    def interrupt_at_third(_self, _result):
+        interrupt_at_third.calls += 1
         if interrupt_at_third.calls == 3:
             raise KeyboardInterrupt
 
     interrupt_at_third.calls = 0
-    monkeypatch.setattr("edgeseg.cli.progress._PlainProgress.advance", interrupt_at_third)
+    monkeypatch.setattr("edgeseg.cli.status.StreamStatus.see", interrupt_at_third)
     video = tmp_path / "out.mp4"
 
     assert main(["run", str(bundle), CLIP, "--out", str(video), "--backend", "onnxruntime"]) == 130
