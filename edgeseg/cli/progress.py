@@ -12,6 +12,7 @@ from edgeseg.cli.logs import note, shows_bars
 from edgeseg.events import Event
 
 PLAIN_INTERVAL_S = 10.0
+_BAR_WIDTH, _LABEL_WIDTH = 40, 24
 
 
 class Progress(Protocol):
@@ -42,9 +43,11 @@ def bars(*, counted: bool) -> Any | None:
     rich = _rich() if shows_bars() else None
     if rich is None:
         return None
+    # Where there is little room, the bar gives way first.
+    bar = rich.BarColumn(bar_width=None, table_column=rich.Column(max_width=_BAR_WIDTH))
     columns = [
-        rich.TextColumn("{task.description}", markup=False),
-        *((rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn()) if counted else ()),
+        rich.TextColumn("{task.description}", markup=False, table_column=rich.Column(no_wrap=True, max_width=_LABEL_WIDTH)),
+        *((bar, rich.MofNCompleteColumn(), rich.TimeRemainingColumn()) if counted else ()),
         rich.TextColumn("{task.fields[detail]}", markup=False),
     ]
     # Results may go to the standard output, so that is left alone.

@@ -57,7 +57,7 @@ class StreamStatus:
             return "no frame yet"
         counts, found = self._source.counts, _found(last)
         parts = [
-            f"frame {last.frame_index}",
+            *(() if self.total else (f"frame {last.frame_index}",)),
             f"{self._rate(now_s):.1f} frames/s",
             f"{last.step.value:9}",
             f"age {last.age_s * 1e3:.0f} ms",
