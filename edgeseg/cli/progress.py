@@ -12,6 +12,8 @@ from edgeseg.cli.logs import note, shows_bars
 from edgeseg.events import Event
 
 PLAIN_INTERVAL_S = 10.0
+BAR_INTERVAL_S = 0.25
+"""Drawing takes milliseconds."""
 _BAR_WIDTH, _LABEL_WIDTH = 40, 24
 
 
@@ -50,8 +52,9 @@ def bars(*, counted: bool) -> Any | None:
         *((bar, rich.MofNCompleteColumn(), rich.TimeRemainingColumn()) if counted else ()),
         rich.TextColumn("{task.fields[detail]}", markup=False),
     ]
+    console = importlib.import_module("rich.console").Console(stderr=True)
     # Results may go to the standard output, so that is left alone.
-    return rich.Progress(*columns, console=importlib.import_module("rich.console").Console(stderr=True), redirect_stdout=False)
+    return rich.Progress(*columns, console=console, redirect_stdout=False, refresh_per_second=1 / BAR_INTERVAL_S)
 
 
 def _rich() -> Any:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from edgeseg.cli.logs import note
-from edgeseg.cli.progress import PLAIN_INTERVAL_S, bars
+from edgeseg.cli.progress import BAR_INTERVAL_S, PLAIN_INTERVAL_S, bars
 from edgeseg.cli.service import notify
 from edgeseg.events import Event
 from edgeseg.sinks.jsonl import STDOUT
@@ -19,7 +19,6 @@ from edgeseg.types import Result
 
 See = Callable[["StreamStatus", Result], None]
 """Called after every frame of every stream."""
-BAR_INTERVAL_S = 0.1
 SERVICE_INTERVAL_S = 1.0
 SILENT_S = 2.0
 """Without a frame for so long, the line says so."""
@@ -113,7 +112,7 @@ def status(streams: Sequence[StreamStatus], jsonl: str | None, clock: Callable[[
         clock: seconds of the monotonic clock.
 
     Yields:
-        What to call after each frame. It draws at most ten times a second.
+        What to call after each frame. It draws at most four times a second.
     """
     lines_are_shown = jsonl == STDOUT and sys.stdout.isatty()
     shown = None if lines_are_shown else bars(counted=any(stream.total for stream in streams))
