@@ -12,7 +12,8 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    # A manager that does not listen must not end the run.
+    # A manager that does not listen, or is slow to, must not end the run or hold it up.
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
+        there.setblocking(False)
         there.connect("\0" + address[1:] if address.startswith("@") else address)
         there.sendall(state.encode())

@@ -62,6 +62,14 @@ def test_without_a_manager_nothing_happens(monkeypatch, address):
     notify("READY=1")
 
 
+def test_a_manager_that_does_not_read_holds_up_nothing(manager):
+    """What it has no room for is left out."""
+    for number in range(5000):
+        notify(f"STATUS={number}")
+
+    assert 0 < len(told(manager)) < 5000
+
+
 def test_a_run_is_ready_once_its_model_is_loaded_and_says_when_it_stops(bundle, manager, monkeypatch):
     """With a sign of life and the status line in between; nothing is said of one that cannot begin."""
     monkeypatch.setattr("edgeseg.cli.status.SERVICE_INTERVAL_S", 0.0)
