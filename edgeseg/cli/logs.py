@@ -88,7 +88,8 @@ class Logs:
         for handler in self._handlers:
             _ALL.removeHandler(handler)
             handler.close()
-        _ALL.level, _ALL.propagate = self._before
+        level, _ALL.propagate = self._before
+        _ALL.setLevel(level)
 
     def follow(self, args: argparse.Namespace) -> None:
         """Do as the options of `add_log_options` say.

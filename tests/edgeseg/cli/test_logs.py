@@ -141,9 +141,11 @@ def test_no_credential_reaches_a_log(capsys):
     assert all(re.fullmatch(r"see .* there", record["message"]) for record in records(err))
 
 
-def test_afterwards_the_log_is_as_before(verb):
+def test_afterwards_the_log_is_as_before(verb, monkeypatch):
     """What a program that calls the command set up is still there, and nothing of ours."""
     log = logging.getLogger("edgeseg")
+    monkeypatch.setattr(log, "level", logging.CRITICAL)
+    monkeypatch.setattr(log, "propagate", True)
     before = (list(log.handlers), log.level, log.propagate)
     main(["extra", "--quiet", "--log-format", "json"])
 
