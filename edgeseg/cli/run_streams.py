@@ -73,8 +73,9 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
     if args.serve is not None:
         raise UsageError("the web page shows one stream. Leave --serve out, or run a process for each source.")
-    if args.out is not None and Path(args.out).suffix and not args.out.endswith("/") and not Path(args.out).is_dir():
-        raise UsageError(f"--out {args.out} is one file for {len(args.sources)} sources. Give a folder, such as --out recordings/.")
+    for option, text in (("--out", args.out), ("--coco", args.coco)):
+        if text is not None and Path(text).suffix and not text.endswith("/") and not Path(text).is_dir():
+            raise UsageError(f"{option} {text} is one file for {len(args.sources)} sources. Give a folder, such as {option} results/.")
 
 
 def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], int]:
@@ -104,22 +105,23 @@ def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceE
 
 def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
     """Outputs of one stream, in folders that all share."""
-    own = {name: _own_place(getattr(args, name), one, is_video=name == "out") for name in ("out", "panoptic_dir")}
+    video = "/" if one.source.info.holds_pictures else ".mp4"
+    endings = {"out": video, "panoptic_dir": "/", "coco": ".json"}
+    own = {name: _own_place(getattr(args, name), one, ending) for name, ending in endings.items()}
     info = replace(one.source.info, name=f"{one.number}, {one.source.info.name}")
     sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own, "jsonl": None}), info)]
     maps = next((sink for sink in sinks if isinstance(sink, PanopticSink)), None)
     return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
 
 
-def _own_place(folder: str | None, one: _Opened, *, is_video: bool) -> str | None:
-    """A stream's part of an output folder, which is made: a video, or for pictures and maps a folder."""
+def _own_place(folder: str | None, one: _Opened, ending: str) -> str | None:
+    """A stream's part of an output folder, which is made."""
     if folder is None:
         return None
     path = Path(folder)
     check_folder(path if path.exists() else path.parent)
     make_folder(path)
-    has_pictures = one.source.info.fps is None and one.source.info.frame_count is not None
-    return f"{path / one.folder_name}.mp4" if is_video and not has_pictures else f"{path / one.folder_name}/"
+    return f"{path / one.folder_name}{ending}"
 
 
 def _lanes(model: Model, settings: StreamSettings, opened: Sequence[_Opened], sinks: Sequence[Sequence[Sink]]) -> list[Lane]:

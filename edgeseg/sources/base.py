@@ -21,6 +21,13 @@ class SourceInfo:
     """None when it is not known: cameras, and containers without a count."""
     image_hw: SizeHW | None = None
     """None when frames may differ in size."""
+    pictures: tuple[str, ...] = ()
+    """File names of the pictures in their order; empty for streams, whose frames have no names."""
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether it is pictures, which have names, and no stream."""
+        return bool(self.pictures)
 
 
 @dataclass(frozen=True)
