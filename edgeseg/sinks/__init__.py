@@ -13,11 +13,11 @@ from edgeseg.sinks.jsonl import JsonlSink
 from edgeseg.sinks.panoptic import PanopticSink
 from edgeseg.sinks.picture import PICTURE_SUFFIXES, FolderSink, PictureSink
 from edgeseg.sinks.video import VIDEO_SUFFIXES, VideoSink
-from edgeseg.sinks.web import Address, WebSink
+from edgeseg.sinks.web import Address, Channel, StreamSink, WebPage, WebSink
 from edgeseg.sinks.window import WindowSink
 
 __all__ = [
-    "OUTPUTS", "Address", "CocoSink", "JsonlSink", "Output", "PanopticSink", "Sink", "WebSink",
+    "OUTPUTS", "Address", "Channel", "CocoSink", "JsonlSink", "Output", "PanopticSink", "Sink", "StreamSink", "WebPage", "WebSink",
     "WindowSink", "open_output",
 ]  # fmt: skip
 

@@ -57,6 +57,11 @@ class Source(abc.ABC):
         """Whether the next frame, or the end, is there to be taken. Only cameras and streams let their reader wait."""
         return True
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a live stream is being connected anew right now. May be asked on any thread."""
+        return False
+
     def __enter__(self) -> Source:
         return self
 
