@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from edgeseg.cli.serve import open_page
 from edgeseg.errors import UsageError
 from edgeseg.sinks import CocoSink, JsonlSink, PanopticSink, Sink, WindowSink, open_output
 from edgeseg.sinks.jsonl import STDOUT
@@ -38,8 +37,6 @@ def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
         sinks.append(CocoSink(Path(args.coco), info.pictures))
     if args.show:
         sinks.append(WindowSink(f"edgeseg: {info.name}"))
-    if (page := open_page(args)) is not None:
-        sinks.append(page)
     return sinks
 
 

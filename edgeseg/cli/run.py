@@ -15,7 +15,7 @@ from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwrit
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, summary_text
 from edgeseg.cli.run_streams import run_streams
-from edgeseg.cli.serve import add_serve_options
+from edgeseg.cli.serve import add_serve_options, open_page
 from edgeseg.loader import load
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
@@ -127,6 +127,8 @@ def main(args: argparse.Namespace) -> int:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
         source = stack.enter_context(open_source(args.sources[0], live_settings(args, note)))
         sinks = [stack.enter_context(sink) for sink in open_sinks(args, source.info)]
+        if (page := open_page(args, source)) is not None:
+            sinks.append(stack.enter_context(page))
         model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
         note(backend_text(model))
         pipeline = stack.enter_context(Pipeline(model, settings))

@@ -113,9 +113,7 @@ def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None,
     endings = {"out": video, "panoptic_dir": "/", "coco": ".json"}
     own = {name: _own_place(getattr(args, name), one, ending) for name, ending in endings.items()}
     info = replace(one.source.info, name=f"{one.number}, {one.source.info.name}")
-    # What all streams share is opened elsewhere.
-    own |= dict.fromkeys(("jsonl", "serve", "token_file", "record_dir"))
-    sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own}), info)]
+    sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own, "jsonl": None}), info)]
     maps = next((sink for sink in sinks if isinstance(sink, PanopticSink)), None)
     return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
 

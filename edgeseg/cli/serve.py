@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeseg.errors import UsageError
 from edgeseg.sinks import Address, Channel, WebPage, WebSink
+from edgeseg.sources import Source
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--record-dir", type=Path, metavar="DIR", help="let viewers record annotated videos in this folder")
 
 
-def open_page(args: argparse.Namespace) -> WebSink | None:
+def open_page(args: argparse.Namespace, source: Source) -> WebSink | None:
     """The page of one stream that the options ask for, with its address printed; None without ``--serve``.
 
     Raises:
@@ -32,7 +33,7 @@ def open_page(args: argparse.Namespace) -> WebSink | None:
     """
     if not _is_wanted(args):
         return None
-    page = WebSink(Address.parse(args.serve), args.token_file, args.record_dir)
+    page = WebSink(Address.parse(args.serve), args.token_file, args.record_dir, lambda: source.is_lost)
     print(f"web page {page.url}", file=sys.stderr)
     return page
 

@@ -23,11 +23,12 @@ SILENT_S = 10.0
 
 @dataclass(frozen=True)
 class Channel:
-    """One of several streams on a page."""
+    """One stream on a page."""
 
-    number: int
-    source: str
-    """What viewers see its source called; it holds no password."""
+    number: int | None = None
+    """From 0; None where it is the only one."""
+    source: str = ""
+    """What the overview calls its source; it holds no password."""
     is_lost: Callable[[], bool] = lambda: False
     """Whether its source has lost the connection and tries to make it anew; asked on the server's thread."""
 
@@ -53,7 +54,7 @@ class Show:
     Args:
         record_dir: folder for recordings; None forbids them.
         clock: seconds of the monotonic clock.
-        channel: which stream it is, where the page has several.
+        channel: which stream it is.
 
     Raises:
         SinkError: nothing can be written in that folder.
@@ -62,8 +63,8 @@ class Show:
     def __init__(self, record_dir: Path | None = None, clock: Callable[[], float] = time.monotonic, channel: Channel | None = None) -> None:
         if record_dir is not None:
             check_folder(record_dir)
-        self.channel = channel or Channel(0, "")
-        self._stem = "edgeseg" if channel is None else f"edgeseg-{channel.number}"
+        self.channel = channel or Channel()
+        self._stem = "edgeseg" if self.channel.number is None else f"edgeseg-{self.channel.number}"
         self._lock = threading.Lock()
         """Of the end, after which no recording starts."""
         self._end: Condition | None = None
@@ -147,7 +148,7 @@ class Show:
 
     def families(self) -> list[Family]:
         """Everything that is counted, labelled with the stream's number."""
-        labels = {"stream": str(self.channel.number)}
+        labels = {"stream": str(self.channel.number or 0)}
         silent_s = self.metrics.silent_s(self._clock())
         since = [] if silent_s is None else [(labels, silent_s)]
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ class WebSink(Sink):
         address: where to listen.
         token_file: file with the token that viewers need; without it one is made where other machines can reach the address.
         record_dir: folder for recordings; None forbids them.
+        is_lost: whether the source is being connected anew right now; asked on the server's thread.
 
     Raises:
         MissingDependencyError: the packages of the extra ``web`` are absent.
@@ -32,8 +33,14 @@ class WebSink(Sink):
         UsageError: the file holds no fit token.
     """
 
-    def __init__(self, address: Address, token_file: Path | None = None, record_dir: Path | None = None) -> None:
-        self._show = Show(record_dir)
+    def __init__(
+        self,
+        address: Address,
+        token_file: Path | None = None,
+        record_dir: Path | None = None,
+        is_lost: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._show = Show(record_dir, channel=Channel(is_lost=is_lost))
         self.url, self._server = _serve(address, token_file, (self._show,))
         """What to open; with the token, unless it came from a file."""
 
@@ -67,7 +74,7 @@ class WebPage:
 
     Args:
         address, token_file, record_dir: as for `WebSink`.
-        channels: the streams, two or more.
+        channels: the streams, two or more, with different numbers.
 
     Raises:
         EdgesegError: as for `WebSink`.
@@ -77,8 +84,8 @@ class WebPage:
         self, address: Address, token_file: Path | None = None, record_dir: Path | None = None, *, channels: Sequence[Channel]
     ) -> None:
         shows = [Show(record_dir, channel=channel) for channel in channels]
-        self.sinks = {show.channel.number: StreamSink(show) for show in shows}
-        """By number."""
+        self.sinks = tuple(map(StreamSink, shows))
+        """One for each channel, in their order."""
         self.url, self._server = _serve(address, token_file, shows)
 
     def __enter__(self) -> WebPage:
@@ -94,7 +101,7 @@ class WebPage:
             SinkError: a recording could not be written.
         """
         with ExitStack() as stack:
-            for sink in self.sinks.values():
+            for sink in self.sinks:
                 stack.enter_context(sink)
             self._server.close()
 

@@ -133,7 +133,7 @@ def test_all_streams_are_on_one_page(bundle, tmp_path, capsys, monkeypatch):
 
     assert main(["run", str(bundle), "rtsp://user:secret@camera/", CLIPS[0], str(pictures), *options]) == 1
 
-    shows = {number: sink._show for number, sink in pages[0].sinks.items()}
+    shows = {number: sink._show for number, sink in enumerate(pages[0].sinks)}
     assert {number: show.condition().kind for number, show in shows.items()} == {0: "failed", 1: "ended", 2: "failed"}
     assert [shows[number].gallery.newest[0].index for number in (1, 2)] == [5, 0]
     assert [show.channel.source for show in shows.values()] == ["rtsp://***@camera/", "synthetic:seed=1", str(pictures)]

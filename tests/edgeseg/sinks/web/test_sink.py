@@ -8,7 +8,7 @@ import socket
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgeseg.sinks.web import Address, Channel, WebPage, site
+from edgeseg.sinks.web import Address, Channel, WebPage, WebSink, site
 from edgeseg.sources import open_source
 
 
@@ -87,13 +87,15 @@ def test_streams_are_a_label_of_the_metrics(several, ask, make_frame, make_resul
         assert {sample.labels["stream"] for sample in family.samples} <= {"0", "1", "2"}
 
 
-def test_stream_that_is_over_says_so_after_its_last_picture(several, ask, make_frame, make_result):
-    """At once, instead of waiting for pictures that never come."""
-    several.sinks[0].write(make_frame(8), make_result(index=8))
-    several.sinks[0].close()
-
-    facts, _ = parts(ask(several, "GET /streams/0/frame?after=0"))
-    ended, failed = ask(several, f"GET /streams/0/frame?after={facts['number']}"), ask(several, "GET /streams/2/frame?after=0")
+def test_stream_that_is_over_says_so_after_its_last_picture(monkeypatch, ask, make_frame, make_result):
+    """At once, however long requests wait for pictures of the others."""
+    monkeypatch.setattr(site.Site.__init__, "__defaults__", (1e6,))
+    with WebPage(Address("127.0.0.1", 0), channels=[Channel(0, "a"), Channel(2, "b")]) as page:
+        page.sinks[0].write(make_frame(8), make_result(index=8))
+        page.sinks[0].close()
+        page.sinks[1].fail("no such device")
+        facts, _ = parts(ask(page, "GET /streams/0/frame?after=0"))
+        ended, failed = ask(page, f"GET /streams/0/frame?after={facts['number']}"), ask(page, "GET /streams/2/frame?after=0")
 
     assert facts["frame"] == 8
     assert (ended.status, ended.text) == (503, "the stream has ended\n")
@@ -101,14 +103,14 @@ def test_stream_that_is_over_says_so_after_its_last_picture(several, ask, make_f
 
 
 def test_lost_connection_is_told(monkeypatch, ask):
-    """While it is made anew, instead of silence."""
+    """While it is made anew, instead of silence; also where the page has one stream."""
     monkeypatch.setattr(site.Site.__init__, "__defaults__", (0.01,))
     channels = [Channel(0, "a"), Channel(1, "b", lambda: True)]
-    with WebPage(Address("127.0.0.1", 0), channels=channels) as page:
-        answers = [ask(page, f"GET /streams/{number}/frame") for number in (0, 1)]
+    with WebPage(Address("127.0.0.1", 0), channels=channels) as page, WebSink(Address("127.0.0.1", 0), is_lost=lambda: True) as single:
+        answers = [*(ask(page, f"GET /streams/{number}/frame") for number in (0, 1)), ask(single, "GET /frame")]
 
-    assert [answer.status for answer in answers] == [204, 503]
-    assert answers[1].text == "connection lost, connecting anew\n"
+    assert [answer.status for answer in answers] == [204, 503, 503]
+    assert answers[1].text == answers[2].text == "connection lost, connecting anew\n"
 
 
 OWN = ("GET /wall", "GET /streams/0/", "GET /streams/0/frame", "GET /streams/1/stream.mjpg", "POST /streams/1/score")
