@@ -28,6 +28,7 @@ import numpy as np
 
 import edgeseg
 from edgeseg.cli.progress import progress
+from edgeseg.cli.signals import sigterm_stops
 
 from .conditions import conditions
 from .rtsp_chaos import Server
@@ -90,7 +91,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
     before = conditions()
-    with tempfile.TemporaryDirectory() as folder, Server(args.server_python) as server:
+    with sigterm_stops(), tempfile.TemporaryDirectory() as folder, Server(args.server_python) as server:
         record = {
             "minutes": args.minutes,
             "warm_up_minutes": args.warm_up_minutes,
