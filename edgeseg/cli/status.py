@@ -67,7 +67,7 @@ class StreamStatus:
         if counts.reconnects:
             parts.append(f"connected anew {counts.reconnects}x")
         if (silent_s := now_s - self._times_s[-1]) >= SILENT_S and self.frames != self.total:
-            parts.append(f"no frame for {silent_s:.0f} s")
+            parts.append(f"no frame for {silent_s:.0f} s{', connecting anew' * self._source.is_lost}")
         return "  ".join(parts)
 
     def event(self) -> Event:

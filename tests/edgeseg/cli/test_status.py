@@ -19,7 +19,7 @@ from edgeseg.types import Result, Step
 
 
 def make_stream(clock, name="camera 0", frame_count=None, max_frames=None, counts=None) -> StreamStatus:
-    source = SimpleNamespace(info=SourceInfo(name, frame_count=frame_count), counts=counts or SourceCounts())
+    source = SimpleNamespace(info=SourceInfo(name, frame_count=frame_count), counts=counts or SourceCounts(), is_lost=False)
     return StreamStatus(name, source, max_frames, clock)
 
 
@@ -40,7 +40,7 @@ def test_a_stream_says_how_it_is_doing(make_result):
 
 
 def test_a_stream_that_is_silent_says_so():
-    """Its rate goes down, and after two seconds the line says for how long nothing came."""
+    """Its rate goes down, and after two seconds the line says for how long nothing came, and whether it is lost."""
     clock = FakeClock()
     stream = make_stream(clock)
     for _ in range(5):
@@ -48,7 +48,10 @@ def test_a_stream_that_is_silent_says_so():
         stream.see(made())
     clock.wait(3.0)
 
-    assert str(stream) == "frame 0  1.0 frames/s  propagate  age 35 ms  0 instances  no frame for 3 s"
+    text = "frame 0  1.0 frames/s  propagate  age 35 ms  0 instances  no frame for 3 s"
+    assert str(stream) == text
+    stream._source.is_lost = True
+    assert str(stream) == f"{text}, connecting anew"
 
 
 @pytest.mark.parametrize(("count", "most", "total"), [(None, None, None), (5, None, 5), (None, 7, 7), (5, 7, 5), (9, 7, 7)])
