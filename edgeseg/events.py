@@ -31,6 +31,10 @@ class Event(str):
         self.name, self.level, self.fields = name, level, fields
         return self
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str, str, int], dict[str, Any]]:
+        """Copied and sent to other processes, it stays what it is."""
+        return (self.name, str(self), self.level), self.fields
+
 
 def to_log(logger: str) -> Callable[[str], None]:
     """Takes lines for the log of that name: events at their level, others as warnings. Nobody sees them who has not set up logging."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 
 import pytest
 
@@ -16,6 +18,14 @@ def test_an_event_is_its_line_with_a_name_and_figures() -> None:
     assert event == "camera 0 is back"
     assert f"{event}!" == "camera 0 is back!"
     assert (event.name, event.level, event.fields) == ("stream.back", logging.WARNING, {"after_s": 1.5})
+
+
+def test_an_event_survives_copying_and_pickling() -> None:
+    """A program may send it to another process."""
+    event = Event("stream.back", "camera 0 is back", logging.WARNING, after_s=1.5)
+
+    for again in (copy.copy(event), pickle.loads(pickle.dumps(event))):  # noqa: S301
+        assert (type(again), again, again.name, again.level, again.fields) == (Event, event, event.name, event.level, event.fields)
 
 
 def test_the_log_gets_events_at_their_level(caplog: pytest.LogCaptureFixture) -> None:
