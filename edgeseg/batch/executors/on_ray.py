@@ -1,0 +1,83 @@
+"""Ray: tasks on this machine or on a cluster, whose machines see the clips and the result folder under the same paths."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import threading
+from typing import Any
+
+from edgeseg.batch.clip import Job, Outcome, process
+from edgeseg.batch.executors.base import Executor, Lost, Work
+from edgeseg.errors import MissingDependencyError, UsageError
+
+LOCAL = "local"
+"""The address of a Ray of our own, on this machine, for as long as the batch runs."""
+_STORE_BYTES = 100_000_000
+"""Of shared memory. Jobs and outcomes are small; Ray would take a third of the machine's memory."""
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""No telemetry, and no warning about what a task without a GPU will see in later releases."""
+
+
+class RayExecutor(Executor):
+    """Each job is a task that asks for as many CPUs as it has threads. Ray starts none of them anew by itself: the batch does.
+
+    Args:
+        address: `LOCAL`, or that of a cluster.
+        slots: how many jobs at once; None: as many as the cluster has CPUs for.
+        threads: CPUs of one job.
+        work: what a worker does.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        UsageError: there is no cluster at that address.
+    """
+
+    def __init__(self, address: str, slots: int | None, threads: int, work: Work = process) -> None:
+        self.slots = slots
+        self._ray = _library()
+        _start(self._ray, address, slots, threads)
+        self._task = self._ray.remote(num_cpus=threads, max_retries=0)(work)
+        self._running: dict[Any, Job] = {}
+
+    def submit(self, job: Job) -> None:
+        self._running[self._task.remote(job)] = job
+
+    def next(self) -> tuple[Job, Outcome | Lost]:
+        (reference, *_), _ = self._ray.wait(list(self._running), num_returns=1)
+        job = self._running.pop(reference)
+        try:
+            outcome: Outcome = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return job, Lost(str(error).strip().partition("\n")[0] or type(error).__name__)
+        return job, outcome
+
+    def close(self) -> None:
+        for reference in self._running:
+            self._ray.cancel(reference, force=True)
+        self._running.clear()
+        self._ray.shutdown()
+
+
+def _library() -> Any:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("ray", "ray", error) from error
+
+
+def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": slots and slots * threads}
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address, **quiet, **(own if address == LOCAL else {}))
+    except (ConnectionError, ValueError) as error:
+        raise UsageError(f"there is no Ray cluster at {address!r} ({error}). Start it with 'ray start', or leave it out.") from error
+    finally:
+        # Ray takes SIGTERM over.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
