@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("videos", metavar="VIDEO", nargs="+", help="video files")
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for all results; it is made where its parent exists")
-    group.add_argument("--video", action="store_true", help="write an annotated video for each clip as well")
+    group.add_argument("--video", action="store_true", help="write an annotated video for each as well")
     group.add_argument(
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )
@@ -73,17 +73,17 @@ def add_parser(subparsers: Any) -> None:
         "--workers",
         type=whole_number(1),
         metavar="N",
-        help="clips at the same time (default: one for each core; 1 on a GPU; on a cluster no limit)",
+        help="videos at the same time (default: one for each core; 1 on a GPU; on a cluster no limit)",
     )
     group.add_argument(
         "--ray",
         nargs="?",
         const=LOCAL,
         metavar="ADDRESS",
-        help="run the clips as tasks of Ray: on this machine, or on the cluster at ADDRESS; give it after the videos",
+        help="run them as tasks of Ray: on this machine, or on the cluster at ADDRESS; give it after the videos",
     )
     add_stream_options(parser, live=False)
-    add_model_options(parser)
+    add_model_options(parser, "CPU threads of each worker (default: the cores that it has to itself; 1 on a cluster)")
     parser.set_defaults(main=main)
 
 

@@ -105,7 +105,7 @@ def add_stream_options(parser: argparse.ArgumentParser, *, live: bool = True) ->
         default="auto",
         choices=BETWEEN,
         help="what the other frames get: warp (the light graph of a video model), propagate (masks moved along the optical flow, with "
-        "any model) or auto: warp where the model can and --overlap is off (default: %(default)s)",
+        f"any model) or auto: warp where the model can{' and --overlap is off' if live else ''} (default: %(default)s)",
     )
     if live:
         group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import socket
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ LOCAL = "local"
 """The address of a Ray of our own, on this machine, for as long as the batch runs."""
 _STORE_BYTES = 100_000_000
 """Of shared memory. Jobs and outcomes are small; Ray would take a third of the machine's memory."""
+_REACH_S = 5.0
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """No telemetry, and no warning about what a task without a GPU will see in later releases."""
 
@@ -24,7 +26,7 @@ class RayExecutor(Executor):
     """Each job is a task that asks for as many CPUs as it has threads. Ray starts none of them anew by itself: the batch does.
 
     Args:
-        address: `LOCAL`, or that of a cluster.
+        address: `LOCAL`, or ``HOST:PORT`` of a cluster that this machine belongs to.
         slots: how many jobs at once; None: as many as the cluster has CPUs for.
         threads: CPUs of one job.
         work: what a worker does.
@@ -69,14 +71,25 @@ def _library() -> Any:
         raise MissingDependencyError.for_extra("ray", "ray", error) from error
 
 
+def _reach(address: str) -> None:
+    """Raise UsageError unless something listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UsageError(f"there is no Ray cluster at {address!r} ({error}). Give HOST:PORT as 'ray start' prints it, or none.") from error
+
+
 def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
+    if address != LOCAL:
+        _reach(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": slots and slots * threads}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, **quiet, **(own if address == LOCAL else {}))
     except (ConnectionError, ValueError) as error:
-        raise UsageError(f"there is no Ray cluster at {address!r} ({error}). Start it with 'ray start', or leave it out.") from error
+        raise UsageError(f"Ray cannot be used at {address!r}: {error}. Start it with 'ray start', or leave the address out.") from error
     finally:
         # Ray takes SIGTERM over.
         if threading.current_thread() is threading.main_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.batch.clip import WORK
 from edgeseg.data import demo_bundle
 from edgeseg.sources import open_source
 from tests.edgeseg.batch.test_clip import without_time
@@ -53,21 +55,28 @@ def lines(out: Path) -> dict[str, list[dict]]:
     return {path.name: without_time(path) for path in sorted(out.glob("*.jsonl")) if path.name != "batch.jsonl"}
 
 
-def half_done(out: Path, process: subprocess.Popen) -> Path:
-    """Wait until some clips are done and one is in the middle; its lines."""
+def half_done(out: Path, process: subprocess.Popen) -> tuple[int, Path]:
+    """Wait until some clips are done and a worker is in the middle of one; the worker and its lines."""
     while process.poll() is None:
-        partial = [path for path in out.glob(".work-*/*.jsonl") if path.stat().st_size > 10_000]
-        if partial and len(list(out.glob("[0-9]*.jsonl"))) >= 5:
-            return partial[0]
+        # Not the whole of a core: the workers need it.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+        if len(list(out.glob("[0-9]*.jsonl"))) >= 5 and (found := at_work(out)):
+            return found[0]
     raise AssertionError(process.communicate())
 
 
-def holder(file: Path) -> int:
-    """The process that has a file open for writing."""
-    # By the shell's hand: processes come and go while one looks.
-    script = 'for link in /proc/[0-9]*/fd/*; do [ "$(readlink "$link")" = "$0" ] && echo "$link"; done; true'
-    found = subprocess.run(["bash", "-c", script, str(file)], capture_output=True, text=True, check=True).stdout.split()
-    return int(found[0].split("/")[2])
+def at_work(out: Path) -> list[tuple[int, Path]]:
+    """Processes that have the lines of a clip open, after some frames. They come and go while one looks."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for link in (process / "fd").iterdir():
+                file = link.readlink()
+                is_half = file.parent.name.startswith(WORK) and file.parent.parent == out and file.suffix == ".jsonl"
+                if is_half and file.stat().st_size > 10_000:
+                    found.append((int(process.name), file))
+    return found
 
 
 @pytest.mark.parametrize("on", ON)
@@ -78,8 +87,8 @@ def test_killed_worker_changes_nothing(clips, expected, tmp_path, checkout, on):
     out = tmp_path / "out"
     out.mkdir()
     with subprocess.Popen(command(clips, out, on), cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
-        victim = half_done(out, process)
-        os.kill(holder(victim), signal.SIGKILL)
+        worker, victim = half_done(out, process)
+        os.kill(worker, signal.SIGKILL)
         _, told = process.communicate()
 
     assert process.returncode == 0, told

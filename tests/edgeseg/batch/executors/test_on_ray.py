@@ -7,12 +7,13 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from edgeseg.batch import Job, process
 from edgeseg.batch.executors import RayExecutor
-from edgeseg.errors import MissingDependencyError
+from edgeseg.errors import MissingDependencyError, UsageError
 from tests.edgeseg.batch.test_clip import without_time
 
 
@@ -22,6 +23,15 @@ def test_without_ray_the_extra_is_named(monkeypatch):
 
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgeseg\[ray\]'"):
         RayExecutor("local", 1, 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "video.mp4", "nowhere:port", "127.0.0.1:99999"])
+def test_address_where_no_cluster_is_is_wrong_usage(monkeypatch, address):
+    """At once, also where a video was meant; Ray is not even asked."""
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+
+    with pytest.raises(UsageError, match=rf"there is no Ray cluster at '{address}'"):
+        RayExecutor(address, 1, 1)
 
 
 def test_worker_that_is_killed_loses_nothing(make_job, folder, checkout):
