@@ -134,6 +134,15 @@ def test_export_that_fails_leaves_what_was_there(tmp_path, monkeypatch, harm):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "models"]
 
 
+def test_swap_that_fails_puts_the_older_folder_back(tmp_path):
+    """Between two renames there is nothing at the folder's name."""
+    (tmp_path / "models").mkdir()
+
+    with pytest.raises(OSError, match="No such file"):
+        triton._swap(tmp_path / "models", tmp_path / "missing", tmp_path / "before")
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
 def test_graph_with_a_further_input_is_refused(tmp_path):
     """Triton would refuse to load it; here running it does."""
     bundle = read_bundle(tiny_bundle(tmp_path / "b", warp=True))

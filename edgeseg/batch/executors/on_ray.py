@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from edgeseg.batch.clip import Job, Outcome, process
@@ -41,22 +42,24 @@ class RayExecutor(Executor):
         self._ray = _library()
         _start(self._ray, address, slots, threads)
         self._task = self._ray.remote(num_cpus=threads, max_retries=0)(work)
-        self._running: dict[Any, Job] = {}
+        self._running: dict[Future[Outcome], tuple[Any, Job]] = {}
 
     def submit(self, job: Job) -> None:
-        self._running[self._task.remote(job)] = job
+        reference = self._task.remote(job)
+        self._running[reference.future()] = (reference, job)
 
     def next(self) -> tuple[Job, Outcome | Lost]:
-        (reference, *_), _ = self._ray.wait(list(self._running), num_returns=1)
-        job = self._running.pop(reference)
+        # Not ray.wait, which makes one and the same exception of every signal.
+        done = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
+        _, job = self._running.pop(done)
         try:
-            outcome: Outcome = self._ray.get(reference)
+            outcome = done.result()
         except self._ray.exceptions.RayError as error:
             return job, Lost(str(error).strip().partition("\n")[0] or type(error).__name__)
         return job, outcome
 
     def close(self) -> None:
-        for reference in self._running:
+        for reference, _ in self._running.values():
             self._ray.cancel(reference, force=True)
         self._running.clear()
         self._ray.shutdown()

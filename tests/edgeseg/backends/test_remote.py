@@ -34,6 +34,18 @@ def test_what_a_server_gives_is_what_the_session_gives():
     assert session.run(FEEDS).keys() == {"scores", "state"}
 
 
+def test_outputs_are_the_callers_own():
+    """A client may give views of a message that it uses again."""
+    buffer = np.zeros(3, np.float32)
+    session = RemoteSession(GRAPH, "a server", lambda _: {"scores": buffer[:2], "state": buffer[2:]})
+
+    outputs, carried = session.run_carrying(FEEDS, {})
+    buffer[:] = 1
+
+    assert outputs["scores"].tolist() == [0, 0]
+    assert carried["key_state"].handle.tolist() == [0]
+
+
 @pytest.mark.parametrize("wrong", [{}, {"scores": np.zeros(2)}, {"scores": np.zeros((1, 2), np.float32)}], ids=["none", "dtype", "shape"])
 def test_other_outputs_than_the_manifests_are_refused(wrong):
     """The server may serve another bundle."""

@@ -19,18 +19,13 @@ def killed_once(job: Job) -> Outcome:
     return _with(_kill if "x" in job.name and job.attempt == 1 else None, job)
 
 
-def killed_always(job: Job) -> Outcome:
-    """Clips whose name has an ``x`` kill every worker."""
-    return _with(_kill if "x" in job.name else None, job)
-
-
 def lost_once(job: Job) -> Outcome:
     """As `killed_once`, in the thread of a test."""
     return _with(_lose if "x" in job.name and job.attempt == 1 else None, job)
 
 
 def lost_always(job: Job) -> Outcome:
-    """As `killed_always`, in the thread of a test."""
+    """Clips whose name has an ``x`` lose every worker, in the thread of a test."""
     return _with(_lose if "x" in job.name else None, job)
 
 
