@@ -130,9 +130,11 @@ def _divide(args: argparse.Namespace, clips: int) -> _Share:
     if args.ray not in (None, LOCAL):
         return _Share(args.workers, args.threads or 1)
     cores = len(os.sched_getaffinity(0))
-    on_cpu = choose(args.backend).name in ON_CPU
-    workers = args.workers or (min(cores, clips) if on_cpu else 1)
-    return _Share(workers, args.threads or max(1, cores // workers))
+    choice = choose(args.backend)
+    workers = args.workers or (min(cores, clips) if choice.name in ON_CPU else 1)
+    threads = args.threads or max(1, cores // workers)
+    note(f"backend {choice.name} ({choice.reason}), at most {workers} at a time, with {threads} thread{'s' * (threads != 1)} each")
+    return _Share(workers, threads)
 
 
 def _run(jobs: Sequence[Job], results: Results, args: argparse.Namespace, share: _Share) -> Counter[str]:
@@ -146,7 +148,7 @@ def _run(jobs: Sequence[Job], results: Results, args: argparse.Namespace, share:
             results.record(job, outcome)
             tally[DONE if outcome.error is None else FAILED] += 1
             if outcome.error is not None:
-                note(f"{job.source} failed, the others go on: {outcome.error}")
+                note(f"{job.name} failed, the others go on: {outcome.error}")
             bar.advance(detail=job.name)
 
         run_batch(jobs, executor, end, note)
