@@ -92,7 +92,8 @@ def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
     try:
         ray.init(address, **quiet, **(own if address == LOCAL else {}))
     except (ConnectionError, ValueError) as error:
-        raise UsageError(f"Ray cannot be used at {address!r}: {error}. Start it with 'ray start', or leave the address out.") from error
+        advice = "Does it ask for a token? Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, as where it was started."
+        raise UsageError(f"Ray cannot be used at {address!r}: {str(error).rstrip('.')}. {advice}") from error
     finally:
         # Ray takes SIGTERM over.
         if threading.current_thread() is threading.main_thread():

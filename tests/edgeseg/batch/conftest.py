@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from edgeseg.batch import Job, Options
 from edgeseg.opencv import opencv
 from edgeseg.pipeline import StreamSettings
 from tests.bundles import tiny_bundle
+
+
+@pytest.fixture(autouse=True)
+def ray_token(monkeypatch) -> None:
+    """Without one Ray makes one and keeps it in the home folder."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @pytest.fixture(scope="session")
