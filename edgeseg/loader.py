@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Choice, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.backends.remote import RemoteSession
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import UsageError
 from edgeseg.events import Event, to_log
 from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.swap import Note, Report, Swap
+from edgeseg.types import AnyArray
 
 DEFAULT_PRECISION = "fp32"
 
@@ -71,6 +74,32 @@ def load(
         tell(Event("engine.building", text, backend=later.name, until=now.name))
         model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))
     return model
+
+
+def load_remote(
+    path: str | Path,
+    infer: Callable[[str, Mapping[str, AnyArray]], Mapping[str, AnyArray]],
+    *,
+    where: str = "a server",
+    score_threshold: float = DEFAULT_SCORE,
+) -> Model:
+    """Open a bundle whose graphs run elsewhere. What is carried from one frame to the next comes here and goes there again.
+
+    Args:
+        path: the folder that ``edgeseg export`` wrote.
+        infer: runs one graph: its name in the bundle (``key``, ``warp``, ``fuse``) and its inputs by name -> its outputs by name, all of
+            the dtypes and shapes that the manifest declares. What it raises comes out of the model.
+        where: where they run, for people.
+        score_threshold: as for `load`.
+
+    Raises:
+        BundleError: the bundle is damaged, foreign or incomplete.
+        UsageError: the threshold is none.
+    """
+    bundle = read_bundle(path)
+    return Model(
+        bundle, lambda name: RemoteSession(bundle.graphs[name], where, partial(infer, name)), Choice("remote", "as asked"), score_threshold
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import edgeseg
-from edgeseg.cli import bench, build, compare, demo, doctor, inspect, run
+from edgeseg.cli import batch, bench, build, compare, demo, doctor, export_triton, inspect, run
 from edgeseg.cli import eval as evaluate
 from edgeseg.cli.logs import Logs, add_log_options, note
 from edgeseg.cli.signals import Terminated, sigterm_stops
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (demo, run, evaluate, bench, compare, inspect, build, doctor):
+    for verb in (demo, run, batch, evaluate, bench, compare, inspect, build, export_triton, doctor):
         verb.add_parser(verbs)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)

@@ -78,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
     add_serve_options(parser)
-    _add_stream_options(parser)
+    add_stream_options(parser)
     add_live_options(parser)
     add_model_options(parser)
     parser.add_argument(
@@ -90,22 +90,25 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(main=main)
 
 
-def _add_stream_options(parser: argparse.ArgumentParser) -> None:
+def add_stream_options(parser: argparse.ArgumentParser, *, live: bool = True) -> None:
+    """``--schedule``, ``--between``, ``--track``, ``--smooth`` and ``--faithful``; ``--overlap`` where frames come in real time."""
     group = parser.add_argument_group("video")
+    forms = _SCHEDULE_FORMS if live else _SCHEDULE_FORMS[:-1]
     group.add_argument(
         "--schedule",
         default="every",
         metavar="S",
-        help=f"which frames get the full network: {', '.join(_SCHEDULE_FORMS)} (default: %(default)s; docs/video.md explains them)",
+        help=f"which frames get the full network: {', '.join(forms)} (default: %(default)s; docs/video.md explains them)",
     )
     group.add_argument(
         "--between",
         default="auto",
         choices=BETWEEN,
         help="what the other frames get: warp (the light graph of a video model), propagate (masks moved along the optical flow, with "
-        "any model) or auto: warp where the model can and --overlap is off (default: %(default)s)",
+        f"any model) or auto: warp where the model can{' and --overlap is off' if live else ''} (default: %(default)s)",
     )
-    group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
+    if live:
+        group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
     group.add_argument("--track", action="store_true", help="give instances ids that stay with them")
     group.add_argument("--smooth", action="store_true", help="keep the masks of tracked instances from flickering; needs --track")
     group.add_argument(
