@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from edgeseg.batch.clip import Job, Outcome
 from edgeseg.batch.executors.base import Executor, Lost
 from edgeseg.errors import BundleError, EdgesegError, MissingDependencyError, UsageError
+from edgeseg.events import Event
 
 ATTEMPTS = 3
 """How often a clip is begun before it counts as one that no worker survives."""
@@ -36,7 +38,8 @@ def run_batch(jobs: Sequence[Job], executor: Executor, on_end: Callable[[Job, Ou
         job, ended = executor.next()
         running -= 1
         if isinstance(ended, Lost) and job.attempt < ATTEMPTS:
-            note(f"the worker of {job.source} was lost ({ended.reason}); it is begun anew")
+            text = f"the worker of {job.source} was lost ({ended.reason}); it is begun anew"
+            note(Event("clip.anew", text, logging.WARNING, clip=job.name, reason=ended.reason, attempt=job.attempt))
             waiting.append(replace(job, attempt=job.attempt + 1))
             continue
         outcome = Outcome(error=_given_up(ended)) if isinstance(ended, Lost) else ended

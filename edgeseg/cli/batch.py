@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +17,12 @@ from edgeseg.batch.executors import Executor, LocalExecutor, RayExecutor
 from edgeseg.batch.executors.on_ray import LOCAL
 from edgeseg.batch.journal import DONE, FAILED
 from edgeseg.bundle import read_bundle
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import note
 from edgeseg.cli.progress import progress
 from edgeseg.cli.run import add_stream_options
 from edgeseg.errors import UsageError
+from edgeseg.events import Event
 from edgeseg.ledger import caution
 from edgeseg.loader import DEFAULT_PRECISION
 from edgeseg.model import DEFAULT_SCORE
@@ -97,9 +99,11 @@ def main(args: argparse.Namespace) -> int:
             tally = _run(jobs, results, args, share)
     except KeyboardInterrupt as stop:
         raise type(stop)("clips that are done are kept, and the same command does the others") from None
-    told = [f"{tally[DONE]} clip{'s' * (tally[DONE] != 1)} done", f"{len(sources) - len(jobs)} were there", f"{tally[FAILED]} failed"]
-    note(f"{', '.join(told)}\nwrote {args.out}")
-    return 1 if tally[FAILED] else 0
+    done, were_there, failed = tally[DONE], len(sources) - len(jobs), tally[FAILED]
+    text = f"{done} clip{'s' * (done != 1)} done, {were_there} were there, {failed} failed"
+    note(Event("batch.summary", text, done=done, were_there=were_there, failed=failed))
+    note(Event("output.written", f"wrote {args.out}", file=str(args.out)))
+    return 1 if failed else 0
 
 
 def _sources(texts: Sequence[str]) -> list[str]:
@@ -118,7 +122,7 @@ def _options(args: argparse.Namespace, clips: int) -> tuple[Options, _Share]:
     stream = StreamSettings(args.schedule, args.between, track=args.track, smooth=args.smooth, faithful=args.faithful)
     bundle = read_bundle(args.bundle)
     if message := caution(bundle, DEFAULT_PRECISION if args.precision == "auto" else args.precision, bundle.graphs):
-        note(f"edgeseg: warning: {message}")
+        note(Event("precision.doubtful", message, logging.WARNING))
     share = _divide(args, clips)
     own = {**model_options(args), "threads": share.threads}
     options = Options(os.fspath(args.bundle.resolve()), stream, args.score, video=args.video, **own)
@@ -133,7 +137,8 @@ def _divide(args: argparse.Namespace, clips: int) -> _Share:
     choice = choose(args.backend)
     workers = args.workers or (min(cores, clips) if choice.name in ON_CPU else 1)
     threads = args.threads or max(1, cores // workers)
-    note(f"backend {choice.name} ({choice.reason}), at most {workers} at a time, with {threads} thread{'s' * (threads != 1)} each")
+    text = f"backend {choice.name} ({choice.reason}), at most {workers} at a time, with {threads} thread{'s' * (threads != 1)} each"
+    note(Event("batch.begins", text, backend=choice.name, reason=choice.reason, workers=workers, threads=threads))
     return _Share(workers, threads)
 
 
@@ -148,7 +153,8 @@ def _run(jobs: Sequence[Job], results: Results, args: argparse.Namespace, share:
             results.record(job, outcome)
             tally[DONE if outcome.error is None else FAILED] += 1
             if outcome.error is not None:
-                note(f"{job.name} failed, the others go on: {outcome.error}")
+                text = f"{job.name} failed, the others go on: {outcome.error}"
+                note(Event("clip.failed", text, logging.ERROR, clip=job.name, reason=str(outcome.error)))
             bar.advance(detail=job.name)
 
         run_batch(jobs, executor, end, note)

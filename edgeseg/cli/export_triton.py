@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
 from edgeseg.bundle import read_bundle
-from edgeseg.cli.outputs import note
+from edgeseg.cli.logs import note
+from edgeseg.events import Event
 from edgeseg.ledger import caution
 from edgeseg.loader import DEFAULT_PRECISION
 from edgeseg.triton import export_repository
@@ -44,6 +46,6 @@ def main(args: argparse.Namespace) -> int:
     bundle = read_bundle(args.bundle)
     names = export_repository(bundle, args.out, args.precision, bundle.recipe if args.name is None else args.name)
     if message := caution(bundle, args.precision, bundle.graphs):
-        note(f"edgeseg: warning: {message}")
+        note(Event("precision.doubtful", message, logging.WARNING))
     print(f"wrote {args.out} with the models {', '.join(names)}")
     return 0
