@@ -60,7 +60,7 @@ setup(
     python_requires=">=3.10",
     packages=packages(),
     package_dir={"edgeseg_export": "export"},
-    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/page.html"], "edgeseg_export": ["pictures/**"]},
+    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/*.html", "sinks/web/*.css"], "edgeseg_export": ["pictures/**"]},
     install_requires=["numpy>=1.24"],
     extras_require=EXTRAS,
     entry_points={

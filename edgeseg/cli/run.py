@@ -15,7 +15,7 @@ from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwrit
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, summary_text
 from edgeseg.cli.run_streams import run_streams
-from edgeseg.cli.serve import add_serve_options
+from edgeseg.cli.serve import add_serve_options, open_page
 from edgeseg.loader import load
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
@@ -29,9 +29,9 @@ _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera
 pipeline ('... ! appsink'; needs an OpenCV with GStreamer), or a made-up scene (synthetic: or
 synthetic:seed=7,frames=90,size=640x360,fps=30).
 
-Several sources share one model and take turns. --out, --panoptic-dir and --jsonl then hold all of them: one file or folder for each in
-the folder of --out, with its number from 0; lines carry it as "stream". The key frames of fixed:N are staggered. One that fails ends
-alone; the exit code is then 1.
+Several sources share one model and take turns. --out, --panoptic-dir, --coco and --jsonl then hold all of them: one file or folder for each
+in the folder of --out, with its number from 0; lines carry it as "stream". --serve shows all on one page. The key frames of fixed:N are
+staggered. One that fails ends alone; the exit code is then 1.
 
 examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4
@@ -41,6 +41,7 @@ examples:
   edgeseg run BUNDLE rtsp://192.168.0.10/stream1 --jsonl - --reconnect 20
   edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
+  edgeseg run BUNDLE val2017/ --score 0.05 --coco detections.json
   edgeseg run BUNDLE 0 1 rtsp://192.168.0.10/stream1 --schedule fixed:5 --out recordings/ --jsonl all.jsonl
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
@@ -61,6 +62,11 @@ def add_parser(subparsers: Any) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
     group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
+    group.add_argument(
+        "--coco",
+        metavar="FILE",
+        help="instances as COCO's JSON list of detections, for pycocotools; images are numbered by the names of pictures, else by frame",
+    )
     group.add_argument(
         "--panoptic-dir",
         metavar="DIR",
@@ -121,6 +127,8 @@ def main(args: argparse.Namespace) -> int:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
         source = stack.enter_context(open_source(args.sources[0], live_settings(args, note)))
         sinks = [stack.enter_context(sink) for sink in open_sinks(args, source.info)]
+        if (page := open_page(args, source)) is not None:
+            sinks.append(stack.enter_context(page))
         model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
         note(backend_text(model))
         pipeline = stack.enter_context(Pipeline(model, settings))

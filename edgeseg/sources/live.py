@@ -46,11 +46,16 @@ class LiveSource(Source):
         self._note = settings.note or _LOG.warning
         self._frozen = FrozenWatch(settings.frozen_s)
         self._attempts = self._reconnects = self._freezes = 0
+        self._is_lost = False
         self.info = SourceInfo(name=capture.name, fps=capture.open())
 
     @property
     def counts(self) -> SourceCounts:
         return SourceCounts(reconnects=self._reconnects, freezes=self._freezes)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._is_lost
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -73,10 +78,11 @@ class LiveSource(Source):
     def _pictures(self) -> Iterator[tuple[U8Array, float]]:
         while True:
             yield from self._connection()
-            lost_s = self._clock()
+            lost_s, self._is_lost = self._clock(), True
             self._capture.close()
             if self._interrupted.is_set() or not self._connect_anew(lost_s):
                 return
+            self._is_lost = False
 
     def _connection(self) -> Iterator[tuple[U8Array, float]]:
         """Pictures with the time at which each came, until the connection is lost."""
