@@ -82,7 +82,8 @@ def _score_for(model: Any, picture: U8Array, count: int) -> float:
 ULTRALYTICS = Peer(
     same="about as many instances where the case asks for a number, and masks as run-length code in the size of the frame",
     differs="another and much smaller net with random weights (no download), letterboxed to 640; its times say what the package's way "
-    "costs, not how good it is, and random weights let more candidates through to its suppression than trained ones would. Its code is AGPL-3.0",
+    "costs, not how good it is, and random weights let more candidates through to its suppression than trained ones would. "
+    "Its code is AGPL-3.0",
     needs_net=False,
     open=_open,
 )
