@@ -44,10 +44,15 @@ def _contender(one: Record) -> Iterator[str]:
 
 def _notes(found: Record) -> Iterator[str]:
     peers = {name: one for name, one in found["contenders"].items() if "same" in one}
-    yield from (f"- {name}. Equal: {one['same']}. Not equal: {one['differs']}." for name, one in peers.items())
+    yield from (f"- {name}{_versions(one)}. Equal: {one['same']}. Not equal: {one['differs']}." for name, one in peers.items())
     yield from (f"- {name} was left out: {reason}." for name, reason in found["left_out"].items())
     yield from (f"- Doubt: {doubt}." for doubt in found["doubts"] if "say nothing certain" not in doubt)
     yield ""
+
+
+def _versions(one: Record) -> str:
+    told = ", ".join(f"{package} {one[package]}" for package in ("torch", "torchvision", "ultralytics") if package in one)
+    return f" ({told})" if told else ""
 
 
 CASES = Section(
