@@ -29,8 +29,8 @@ def packages() -> list[str]:
 # `export` therefore shares onnxruntime with `cpu`; on a machine with `gpu`, export in a virtual environment of its own.
 EXTRAS = {
     "cpu": ["opencv-python>=4.8", "onnxruntime>=1.18", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
-    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.18", "scipy>=1.10", "rich>=13"],
-    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6"],
+    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.18", "scipy>=1.10", "rich>=13", "nvidia-ml-py>=12.535"],
+    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6", "nvidia-ml-py>=12.535"],
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them. That OpenCV does not load under NumPy 2.
     "jetson": ["numpy<2", "pycuda>=2024.1", "scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18", "opencv-python>=4.8", "rich>=13"],
@@ -43,6 +43,7 @@ EXTRAS = {
     "dev": [
         *("pytest>=8.3", "pytest-xdist>=3.6", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
         *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11", "playwright>=1.40", "prometheus-client>=0.20"),
+        'tomli>=2.0; python_version < "3.11"',
         *("starlette>=0.37", "uvicorn>=0.29", "ray>=2.40", "tritonclient[grpc]>=2.50"),
     ],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.

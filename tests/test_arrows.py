@@ -68,6 +68,7 @@ OPTIONAL = {
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
     "pycuda": "edgeseg/device/pycuda.py",
+    "pynvml": "edgeseg/benchmark/nvml.py",
     "ray": "edgeseg/batch/executors/on_ray.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
@@ -81,9 +82,9 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
-    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "ray", "rich", "torch",
-    "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL", "starlette", "uvicorn", "tensorrt", "tensorrt_rtx",
-    "tensorrt_rtx_bindings",
+    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "pynvml", "ray", "rich",
+    "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL", "starlette", "uvicorn", "tensorrt",
+    "tensorrt_rtx", "tensorrt_rtx_bindings",
 ]  # fmt: skip
 
 

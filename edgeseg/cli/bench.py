@@ -6,15 +6,19 @@ import argparse
 import json
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import BACKENDS, WAIT
+from edgeseg.backends.tensorrt.engines import Request, fingerprint
 from edgeseg.benchmark.doubts import doubts
 from edgeseg.benchmark.machine import machine
 from edgeseg.benchmark.measure import Plan, measure, repeated
+from edgeseg.benchmark.nvml import watched_gpu
 from edgeseg.benchmark.record import record
-from edgeseg.benchmark.sensors import Watch
+from edgeseg.benchmark.sensors import Watch, read_sensors
+from edgeseg.bundle import Bundle
 from edgeseg.cli.bench_report import record_text
 from edgeseg.cli.jetson import find_jetson
 from edgeseg.cli.logs import note
@@ -86,9 +90,10 @@ def main(args: argparse.Namespace) -> int:
         facts = {**_facts(args, model, source), "load_s": round(time.monotonic() - begin_s, 3)}
         note(backend_event(model))
         pipeline = stack.enter_context(Pipeline(model, run.settings))
+        watch = Watch(partial(read_sensors, gpu=stack.enter_context(watched_gpu())))
         with progress("measuring", plan.warm_up + plan.frames) as bar:
             frames = repeated(source, lambda: open_source(args.source))
-            samples = measure(pipeline, frames, plan, Watch(), on_frame=bar.advance)
+            samples = measure(pipeline, frames, plan, watch, on_frame=bar.advance)
             frames.close()
     found = record(samples, doubts(samples), facts)
     print(record_text(found))
@@ -100,17 +105,28 @@ def main(args: argparse.Namespace) -> int:
 def _facts(args: argparse.Namespace, model: Model, source: Source) -> dict[str, Any]:
     """What is measured, and on what."""
     bundle, jetson, info = model.bundle, find_jetson(), source.info
+    precision = DEFAULT_PRECISION if args.precision == "auto" else args.precision
     return {
         "bundle": {"name": bundle.path.name, "recipe": bundle.recipe, "family": bundle.family, "hashes": dict(bundle.hashes)},
-        "precision": DEFAULT_PRECISION if args.precision == "auto" else args.precision,
+        "precision": precision,
         "input_size": list(bundle.input.size),
-        "backend": {"name": model.choice.name, "version": BACKENDS[model.choice.name].probe().version, "runs_on": model.runs_on},
+        "backend": {
+            "name": model.choice.name,
+            "version": BACKENDS[model.choice.name].probe().version,
+            "runs_on": model.runs_on,
+            **({"engines": _engines(bundle, precision)} if model.choice.name == "tensorrt" else {}),
+        },
         "threads": args.threads,
         "run": args.run,
         "score": args.score,
         "source": {"name": info.name, "image_size": None if info.image_hw is None else list(info.image_hw)},
         "machine": {**machine(), **({} if jetson is None else {"board": f"{jetson.model}, {jetson.jetpack}"})},
     }
+
+
+def _engines(bundle: Bundle, precision: str) -> dict[str, str | None]:
+    """Graph -> SHA-256 of the TensorRT engine that ran it. An engine is no part of the bundle."""
+    return {name: fingerprint(Request(bundle.file(name, precision), graph, precision)) for name, graph in bundle.graphs.items()}
 
 
 def _write(file: Path, found: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -80,6 +81,12 @@ def is_there(request: Request) -> bool:
         return _found(request) is not None
     except EdgesegError:
         return False
+
+
+def fingerprint(request: Request) -> str | None:
+    """The SHA-256 of the engine that the cache has; None where it has none."""
+    engine = _found(request)
+    return None if engine is None else hashlib.sha256(engine.plan).hexdigest()
 
 
 def describe(request: Request, agreement: Mapping[str, object]) -> None:
