@@ -35,9 +35,7 @@ class Form:
         self.backend = f"{backend} {BACKENDS[backend].probe().version}"
         with ExitStack() as stack:
             self._sessions = {
-                name: stack.enter_context(
-                    BACKENDS[backend].open(bundle.file(name, own.get(precision, precision)), graph, precision, None)
-                )
+                name: stack.enter_context(BACKENDS[backend].open(bundle.file(name, own.get(precision, precision)), graph, precision, None))
                 for name, graph in bundle.graphs.items()
                 if graphs is None or name in graphs or name == KEY
             }

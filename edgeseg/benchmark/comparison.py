@@ -87,9 +87,7 @@ def _bootstrap_medians(values: F64Array, length: int, rng: np.random.Generator) 
     # Some at a time: all at once would take gigabytes for an hour of video.
     parts = np.array_split(starts, -(-REPLICATES * n // AT_ONCE))
     offsets = np.arange(length)
-    return np.concatenate(
-        [np.median(values[(part[:, :, None] + offsets).reshape(len(part), -1)[:, :n] % n], axis=1) for part in parts]
-    )
+    return np.concatenate([np.median(values[(part[:, :, None] + offsets).reshape(len(part), -1)[:, :n] % n], axis=1) for part in parts])
 
 
 def _comparison(ratio: float, replicates: F64Array, margin: float) -> Comparison:

@@ -29,9 +29,7 @@ class Range:
     mean: float
 
 
-def activation_ranges(
-    model: onnx.ModelProto, graph: Graph, folder: Path, feeds: Iterable[Mapping[str, AnyArray]]
-) -> dict[str, Range]:
+def activation_ranges(model: onnx.ModelProto, graph: Graph, folder: Path, feeds: Iterable[Mapping[str, AnyArray]]) -> dict[str, Range]:
     """The absolutely largest value in a picture, of everything that the layers of a graph read and give.
 
     Args:
@@ -106,4 +104,3 @@ class Measuring:
         if not runs:
             raise ExportError("there is no picture to calibrate on. Give some with --calibration.")
         return {name: Range(*both) for name, *both in zip(self._names, largest.tolist(), (total / runs).tolist(), strict=True)}
-

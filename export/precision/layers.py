@@ -67,9 +67,7 @@ class LayerGraph:
             if self._has_weights(node):
                 nodes.setdefault(node.input[1], []).append(node)
         return {
-            weight.removesuffix(".weight"): Layer(
-                weight.removesuffix(".weight"), weight, _CHANNEL_AXES[uses[0].op_type], tuple(uses)
-            )
+            weight.removesuffix(".weight"): Layer(weight.removesuffix(".weight"), weight, _CHANNEL_AXES[uses[0].op_type], tuple(uses))
             for weight, uses in nodes.items()
         }
 
@@ -85,9 +83,7 @@ class LayerGraph:
     def last_layers(self) -> frozenset[str]:
         """Layers whose output becomes a probability, a box, an order, a place to sample at or a result without another layer between."""
         of_node = {id(node): layer.name for layer in self.layers.values() for node in layer.nodes}
-        return frozenset(
-            layer.name for layer in self.layers.values() for output in layer.outputs if any(self._ends(output, of_node))
-        )
+        return frozenset(layer.name for layer in self.layers.values() for output in layer.outputs if any(self._ends(output, of_node)))
 
     def _ends(self, tensor: str, of_node: Mapping[int, str]) -> Iterator[bool]:
         results = {output.name for output in self.model.graph.output} - self.carried

@@ -247,7 +247,6 @@ def test_an_opened_graph_is_opened_once(video: Path) -> None:
     graphs.close()
 
 
-
 def test_tensorrt_takes_over_on_a_device(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backend itself, on the fake device: plans are made aside, tensors are carried on the device, and nothing is left there."""
     device, made, noted = FakeDevice(), [], []

@@ -133,9 +133,7 @@ def test_half_is_measured_with_its_rounding_and_written_in_half(
     assert entries["fp16", "key"].mean_mask_iou > 0.95
 
 
-def test_a_mask_rcnn_gets_int8(
-    tiny_float_bundle: Make, reduction: Callable[..., Reduction], anything_goes: None, tmp_path: Path
-) -> None:
+def test_a_mask_rcnn_gets_int8(tiny_float_bundle: Make, reduction: Callable[..., Reduction], anything_goes: None, tmp_path: Path) -> None:
     """A bundle of one graph keeps its weights inside; the file is about a quarter of the float one."""
     bundle, entries = _quantise(tiny_float_bundle("rcnn"), tmp_path / "out", reduction("int8"))
 
@@ -264,9 +262,7 @@ def test_wide_layers_stay_float_in_half_precision(
     assert {wide, after} <= set(entries["fp16", "key"].float_layers)
 
 
-def test_a_bundle_without_float32_graphs_is_refused(
-    tiny_float_bundle: Make, reduction: Callable[..., Reduction], tmp_path: Path
-) -> None:
+def test_a_bundle_without_float32_graphs_is_refused(tiny_float_bundle: Make, reduction: Callable[..., Reduction], tmp_path: Path) -> None:
     """There is nothing to start from."""
     source = _copied(tiny_float_bundle("plain"), tmp_path / "b")
     manifest = json.loads((source / MANIFEST).read_text())

@@ -184,9 +184,9 @@ def test_onnx_runtime_says_nothing_on_the_terminal(install: Installer, tmp_path:
 
 def test_a_run_that_fails_is_told_by_its_error_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """By the real library, which logs it too."""
-    file, graph = TinyGraph(
-        "beyond", "(float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }", lambda _: {}, lambda _: {}
-    ).write(tmp_path)
+    file, graph = TinyGraph("beyond", "(float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }", lambda _: {}, lambda _: {}).write(
+        tmp_path
+    )
 
     with BACKENDS["onnxruntime"].open(file, graph, "fp32", 1) as session, pytest.raises(BackendError, match="out of data bounds"):
         session.run({"x": np.zeros(3, np.float32), "i": np.array([7])})
