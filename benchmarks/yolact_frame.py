@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import edgeseg
+from edgeseg.errors import UsageError
 from edgeseg.types import U8Array
 from export.checkpoints import load_checkpoint
 from export.recipes import recipe
@@ -84,12 +85,18 @@ def _record(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def score_for(bundle: Path, picture: U8Array) -> float:
-    """The threshold that lets about `DETECTIONS` through."""
+def score_for(bundle: Path, picture: U8Array, count: int = DETECTIONS) -> float:
+    """The threshold that lets about so many instances through.
+
+    Raises:
+        UsageError: the model finds fewer, whatever the threshold.
+    """
     with edgeseg.load(bundle, score_threshold=0.0) as model:
         scores = np.sort(model(picture).instances.scores)[::-1]
+    if len(scores) < count:
+        raise UsageError(f"{bundle.name} finds {len(scores)} instances in all, which are fewer than {count}: ask for no more than that")
     # Half way to the next score, so that rounding does not decide how many pass.
-    return float(scores[DETECTIONS - 1 : DETECTIONS + 1].mean())
+    return float(scores[count - 1 : count + 1].mean())
 
 
 def torch_frame(eager: EagerYolact, picture: U8Array) -> Contender:

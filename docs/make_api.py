@@ -46,7 +46,7 @@ class Section:
 
 
 SECTIONS = (
-    Section("Run a model", "", ("load", "Model", "stream", "open_source", "demo_bundle", "panoptic_demo_bundle")),
+    Section("Run a model", "", ("load", "load_remote", "Model", "stream", "open_source", "demo_bundle", "panoptic_demo_bundle")),
     Section(
         "What comes out",
         "All values are frozen, and check the shapes of their arrays when they are made.",

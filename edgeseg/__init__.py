@@ -22,7 +22,7 @@ from edgeseg.errors import (
     SourceError,
     UsageError,
 )
-from edgeseg.loader import load
+from edgeseg.loader import load, load_remote
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sources import open_source
@@ -57,6 +57,7 @@ __all__ = [
     "UsageError",
     "demo_bundle",
     "load",
+    "load_remote",
     "open_source",
     "panoptic_demo_bundle",
     "run",

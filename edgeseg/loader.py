@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.backends import AUTO, BACKENDS, BACKGROUND, WAIT, Backend, Choice, Session, backend_named, get_ready, is_ready, plan
+from edgeseg.backends.remote import RemoteSession
 from edgeseg.bundle import Bundle, Graph, read_bundle
 from edgeseg.errors import UsageError
+from edgeseg.events import Event, to_log
 from edgeseg.ledger import PrecisionWarning, caution
 from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.swap import Note, Report, Swap
+from edgeseg.types import AnyArray
 
 DEFAULT_PRECISION = "fp32"
 
@@ -40,7 +43,7 @@ def load(
         build: where the best backend has no engines of this bundle yet: ``wait`` for them; ``background``: start on the best one that
             needs none and change over at a key frame; ``never``: do without. None: wait for a backend that is named, else background.
         allow_cpu_fallback: let a GPU's backend leave to the CPU what it cannot run; else that is an error.
-        note: takes a line when engines are built, and when their backend takes over or fails to; None: a warning in the log.
+        note: takes a line when engines are built, and when their backend takes over or fails to; None: the log.
 
     Raises:
         BundleError: the bundle is damaged, foreign or incomplete.
@@ -58,17 +61,45 @@ def load(
         backend = next((name for name, entry in BACKENDS.items() if precision in entry.own_precisions), AUTO)
     loader = _Loader(read_bundle(path), DEFAULT_PRECISION if precision == "auto" else precision, threads, allow_cpu_fallback)
     chosen = plan(backend, build or (BACKGROUND if backend == AUTO else WAIT), loader.is_built)
-    now, later, tell = chosen.now, chosen.later, note or logging.getLogger(__name__).warning
+    now, later, tell = chosen.now, chosen.later, note or to_log(__name__)
     if not loader.is_built(now.name):
-        tell(f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand")
+        text = f"building engines for backend {now.name}, which can take minutes; 'edgeseg build' does it beforehand"
+        tell(Event("engine.building", text, backend=now.name))
         loader.builder(now.name)(lambda _phase, _fraction: None)
     model = Model(loader.bundle, loader.opener(now.name), now, score_threshold)
     if message := caution(loader.bundle, loader.precision, loader.bundle.graphs):
         warnings.warn(message, PrecisionWarning, stacklevel=2)
     if later is not None:
-        tell(f"building engines for backend {later.name}; {now.name} serves until they are there")
+        text = f"building engines for backend {later.name}; {now.name} serves until they are there"
+        tell(Event("engine.building", text, backend=later.name, until=now.name))
         model.swap_to(Swap(later, loader.builder(later.name), loader.opener(later.name), tell))
     return model
+
+
+def load_remote(
+    path: str | Path,
+    infer: Callable[[str, Mapping[str, AnyArray]], Mapping[str, AnyArray]],
+    *,
+    where: str = "a server",
+    score_threshold: float = DEFAULT_SCORE,
+) -> Model:
+    """Open a bundle whose graphs run elsewhere. What is carried from one frame to the next comes here and goes there again.
+
+    Args:
+        path: the folder that ``edgeseg export`` wrote.
+        infer: runs one graph: its name in the bundle (``key``, ``warp``, ``fuse``) and its inputs by name -> its outputs by name, all of
+            the dtypes and shapes that the manifest declares. What it raises comes out of the model.
+        where: where they run, for people.
+        score_threshold: as for `load`.
+
+    Raises:
+        BundleError: the bundle is damaged, foreign or incomplete.
+        UsageError: the threshold is none.
+    """
+    bundle = read_bundle(path)
+    return Model(
+        bundle, lambda name: RemoteSession(bundle.graphs[name], where, partial(infer, name)), Choice("remote", "as asked"), score_threshold
+    )
 
 
 @dataclass(frozen=True)

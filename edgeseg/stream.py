@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from edgeseg.schedule import Policy
 from edgeseg.sinks.base import Sink
 from edgeseg.sources import open_source
 from edgeseg.sources.base import Source, SourceCounts
-from edgeseg.types import Frame, Result, Step
+from edgeseg.types import F64Array, Frame, Result, Step
 
 RECENT = 20_000
 """Timings kept for the median and p99, so that hours of video do not grow the memory."""
@@ -24,25 +24,32 @@ WARM_UP_FRAMES = 1
 """First frames whose timings are kept apart: backends finish their preparation in them."""
 
 
-@dataclass
 class StageTimes:
-    """Durations of one stage over a run."""
+    """The most recent durations of one stage of a run. Their memory is taken at once, so that none is taken later."""
 
-    recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    def __init__(self) -> None:
+        self._ring_s = np.full(RECENT, np.nan)
+        self._count = 0
+
+    @property
+    def recent_s(self) -> F64Array:
+        """The last `RECENT` durations or fewer, float64 (N,), in no certain order."""
+        return self._ring_s[: self._count]
 
     def add(self, seconds: float) -> None:
         """Take one more duration."""
-        self.recent_s.append(seconds)
+        self._ring_s[self._count % RECENT] = seconds
+        self._count += 1
 
     @property
     def median_s(self) -> float:
         """Median of the most recent durations."""
-        return float(np.median(self.recent_s)) if self.recent_s else 0.0
+        return float(np.median(self.recent_s)) if self._count else 0.0
 
     @property
     def p99_s(self) -> float:
         """99th percentile of the most recent durations."""
-        return float(np.percentile(self.recent_s, 99)) if self.recent_s else 0.0
+        return float(np.percentile(self.recent_s, 99)) if self._count else 0.0
 
 
 @dataclass

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 
 from edgeseg.backends import Choice, Session
 from edgeseg.errors import EdgesegError
+from edgeseg.events import Event
 
 Report = Callable[[str, float], None]
 """Told the phase of a build and how far it has come, 0 to 1."""
@@ -89,7 +91,8 @@ class Swap:
         if self._ready is None:
             return None
         opened, self._ready = self._ready, None
-        self._note(f"backend {opened.choice.name} ({opened.choice.reason}) takes over: its engines are built")
+        name, reason = opened.choice.name, opened.choice.reason
+        self._note(Event("backend.takes_over", f"backend {name} ({reason}) takes over: its engines are built", backend=name, reason=reason))
         return opened
 
     def wait(self) -> None:
@@ -120,7 +123,9 @@ class Swap:
             opened.close()
         except _FAILURES as error:
             opened.close()
-            self._note(f"backend {self._choice.name} does not take over: {error}")
+            name = self._choice.name
+            text = f"backend {name} does not take over: {error}"
+            self._note(Event("backend.stays_out", text, logging.WARNING, backend=name, reason=str(error)))
         else:
             self._ready = opened
         atexit.unregister(self._end)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from edgeseg.bundle import Bundle
+from edgeseg.cli.logs import note
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import ledger_table
 from edgeseg.errors import MissingDependencyError, UsageError
+from edgeseg.events import Event
 from edgeseg.families.base import KEY
 from edgeseg.ledger import read_ledger
 from edgeseg.types import SizeHW
@@ -123,7 +124,7 @@ def main(args: argparse.Namespace) -> int:
     options = ExportOptions(**{option.name: getattr(args, option.name) for option in fields(ExportOptions)})
     chosen = _configured(args, options)
     if hint := name_hint(args.weights, recipe(args.recipe)):
-        print(hint, file=sys.stderr)
+        note(Event("export.hint", hint))
     run = worker(".run", "torch", "onnx", "onnxscript", "onnxruntime")
     pictures, reduction = worker(".reduce").reduction_of(args, chosen.labels)
     job = run.Job(chosen, args.weights, args.out, options, pictures, reduction, args.flow_weights)

@@ -1,4 +1,4 @@
-"""Deterministic weights for UPSNet, VPSNet and FlowNet2 state dicts: the source of `tests.fill_weights` with other gains.
+"""Deterministic weights for UPSNet, VPSNet and FlowNet2 state dicts: the source of `benchmarks.fill_weights` with other gains.
 
 Values depend on the official name and the shape alone, and are those that acceptance checks against the originals use. FlowNet2's
 are filled under their names inside VPSNet, with ``flownet2.`` before them.

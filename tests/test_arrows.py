@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = {"errors", "types", "truth", "candidates", "geometry", "antialias", "opencv"}
+BOTTOM = {"errors", "events", "types", "truth", "candidates", "geometry", "antialias", "opencv"}
 SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}
@@ -50,7 +50,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Several streams on one model.
     "fleet": MODEL | LEAVES | {"model", "pipeline", "stream"},
     "benchmark": MODEL | LEAVES | {"model", "pipeline"},
-    "cli": MODEL | LEAVES | {"benchmark", "fleet", "device", "ledger", "loader", "model", "pipeline", "stream", "data", "draw", ""},
+    "batch": MODEL | LEAVES | {"ledger", "loader", "model", "pipeline", "stream"},
+    "triton": MODEL | {"sinks"},
+    "cli": MODEL
+    | LEAVES
+    | {"batch", "benchmark", "fleet", "device", "ledger", "loader", "model", "pipeline", "stream", "data", "draw", "triton", ""},
     "": MODEL | LEAVES | {"ledger", "loader", "model", "pipeline", "stream", "data"},
     "__main__": {"cli"},
 }
@@ -64,6 +68,8 @@ OPTIONAL = {
     "openvino": "edgeseg/backends/openvino.py",
     "pycocotools": "edgeseg/evaluation/coco.py",
     "pycuda": "edgeseg/device/pycuda.py",
+    "pynvml": "edgeseg/benchmark/nvml.py",
+    "ray": "edgeseg/batch/executors/on_ray.py",
     "rich": "edgeseg/cli/progress.py",
     "scipy": "edgeseg/track/assignment.py",
     "starlette": "edgeseg/sinks/web/library.py",
@@ -76,8 +82,9 @@ UNREADABLE = "?"
 EXPORT_NAMES = {"export", "edgeseg_export"}
 EXPORT_MAY_USE = {"numpy", "torch", "onnx", "onnxscript", "typing_extensions"}
 BLOCKED = [
-    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "rich", "torch", "torchvision",
-    "onnx", "onnxscript", "scipy", "trackeval", "PIL", "starlette", "uvicorn", "tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings",
+    "cuda", "cv2", "onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx", "openvino", "pycocotools", "pycuda", "pynvml", "ray", "rich",
+    "torch", "torchvision", "onnx", "onnxscript", "scipy", "trackeval", "PIL", "starlette", "uvicorn", "tensorrt",
+    "tensorrt_rtx", "tensorrt_rtx_bindings",
 ]  # fmt: skip
 
 

@@ -88,6 +88,12 @@ NOT_RUN = {
     "python -m benchmarks.demo_accuracy --bundle tests/data/maskrcnn/demo": "takes a minute",
     "python -m benchmarks.video_accuracy --out benchmarks/results/video_accuracy.json": "the second half an hour",
     "python -m benchmarks.plot_video benchmarks/results/video_accuracy.json docs/video_accuracy.png": "the second half an hour",
+    "sudo install -m 644 docs/examples/edgeseg.service /etc/systemd/system/": "On a machine with systemd",
+    "sudo systemctl enable --now edgeseg": "On a machine with systemd",
+    "journalctl -u edgeseg -o cat": "On a machine with systemd",
+    "python3 ros2_node.py --ros-args -p bundle:=/path/to/bundle -p schedule:=fixed:5 -p track:=true -r image:=/camera/image_raw": (
+        "It needs ROS 2"
+    ),
 }
 TESTS = "python -m pytest -n 2"
 INSTALLS = re.compile(r"python3 -m venv |(\S+/)?pip (un)?install ")

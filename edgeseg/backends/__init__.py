@@ -20,6 +20,7 @@ __all__ = [
     "BACKGROUND",
     "BUILDS",
     "NEVER",
+    "ON_CPU",
     "WAIT",
     "Backend",
     "Carried",
@@ -41,7 +42,7 @@ BACKENDS: dict[str, Backend] = {entry.name: entry for entry in _ALL}
 _GPU_FIRST = ("tensorrt", "onnxruntime-cuda")
 """What ``auto`` takes where it can be used, before any backend of the CPU. The other backends of a GPU must be asked for by name:
 they build engines anew at every start, or are not known to be faster."""
-_ON_CPU = ("openvino", "onnxruntime")
+ON_CPU = ("openvino", "onnxruntime")
 _X86 = ("x86_64", "AMD64", "i686")
 WAIT, BACKGROUND, NEVER = BUILDS = ("wait", "background", "never")
 """What is done where the best backend has no engine yet: wait for it, start on another backend meanwhile, or do without."""
@@ -111,7 +112,7 @@ def choose(name: str = AUTO, is_built: Callable[[str], bool] = lambda _: True) -
     """
     if name == AUTO:
         # To look for TensorRT is to load it, which is not worth it where there is no GPU.
-        probes = {other: BACKENDS[other].probe() for other in (*(_GPU_FIRST if find_gpu() else ()), *_ON_CPU)}
+        probes = {other: BACKENDS[other].probe() for other in (*(_GPU_FIRST if find_gpu() else ()), *ON_CPU)}
         return prefer({other: _unless_built(probe, other, is_built) for other, probe in probes.items()}, platform.machine())
     if name not in BACKENDS:
         raise UsageError(f"there is no backend {name!r}; choose {AUTO} or one of {', '.join(BACKENDS)}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeseg.backends.base import Probe, Session
+from edgeseg.backends.remote import Answer, RemoteSession
 from edgeseg.bundle import Graph
 from edgeseg.errors import BackendError
 from edgeseg.types import AnyArray
-
-Answer = Callable[[Mapping[str, AnyArray]], Mapping[str, AnyArray]]
 
 
 class Fake:
@@ -36,21 +34,11 @@ class Fake:
         return FakeSession(graph, self._answer or (lambda _: _zeros(graph)))
 
 
-class FakeSession(Session):
+class FakeSession(RemoteSession):
     """A session that calls a function."""
 
     def __init__(self, graph: Graph, answer: Answer) -> None:
-        super().__init__(graph, "nothing: answers are made up")
-        self._answer = answer
-
-    def _run(
-        self, feeds: Mapping[str, AnyArray], handles: Mapping[str, Any], keep: frozenset[str]
-    ) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        found = {name: np.array(array) for name, array in self._answer({**feeds, **handles}).items()}
-        return {name: array for name, array in found.items() if name not in keep}, {name: found[name] for name in keep}
-
-    def _release(self) -> None:
-        """There is nothing to free."""
+        super().__init__(graph, "nothing: answers are made up", answer)
 
 
 def _zeros(graph: Graph) -> dict[str, AnyArray]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.benchmark.measure import Samples
+from edgeseg.benchmark.nvml import GpuReading
 from edgeseg.benchmark.sensors import Reading
 from edgeseg.benchmark.spread import least_samples
 from edgeseg.types import F64Array, Step
@@ -100,10 +101,12 @@ def _bimodal(values_s: F64Array, step: Step) -> Iterator[Doubt]:
 
 
 def _throttled(readings: Sequence[Reading]) -> Iterator[Doubt]:
-    halves = readings[: (len(readings) + 1) // 2], readings[len(readings) // 2 :]
-    before_mhz, after_mhz = (_mean([reading.clock_mhz for reading in half]) for half in halves)
-    if before_mhz and after_mhz and after_mhz < (1 - CLOCK_DROP) * before_mhz:
-        yield Doubt("throttled", f"throttled: the processors' clock fell from {before_mhz:.0f} to {after_mhz:.0f} MHz")
+    gpus = [reading.gpu or GpuReading() for reading in readings]
+    yield from _slower("the processors'", [reading.clock_mhz for reading in readings])
+    yield from _slower("the GPU's", [gpu.clock_mhz for gpu in gpus])
+    if reasons := sorted({reason for gpu in gpus for reason in gpu.slowed_by}):
+        times = sum(bool(gpu.slowed_by) for gpu in gpus)
+        yield Doubt("throttled", f"throttled: the GPU was slowed down by {', '.join(reasons)} at {times} of {len(gpus)} looks")
     first, last = readings[0], readings[-1]
     if first.throttled is not None and last.throttled is not None and last.throttled > first.throttled:
         yield Doubt("throttled", f"throttled: the processors slowed down {last.throttled - first.throttled} times because of heat")
@@ -113,6 +116,14 @@ def _throttled(readings: Sequence[Reading]) -> Iterator[Doubt]:
             "throttled",
             f"throttled, or soon: the temperature went from {before_c:.0f} to {after_c:.0f} degrees; a longer run may be slower",
         )
+
+
+def _slower(whose: str, clock_mhz: Sequence[float | None]) -> Iterator[Doubt]:
+    """The clock of the second half against that of the first."""
+    halves = clock_mhz[: (len(clock_mhz) + 1) // 2], clock_mhz[len(clock_mhz) // 2 :]
+    before_mhz, after_mhz = map(_mean, halves)
+    if before_mhz and after_mhz and after_mhz < (1 - CLOCK_DROP) * before_mhz:
+        yield Doubt("throttled", f"throttled: {whose} clock fell from {before_mhz:.0f} to {after_mhz:.0f} MHz")
 
 
 def _busy(readings: Sequence[Reading], cores: int) -> Iterator[Doubt]:

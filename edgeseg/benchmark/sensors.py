@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.benchmark.machine import read_text
+from edgeseg.benchmark.nvml import GpuReading
 
 INTERVAL_S = 1.0
 """Between two readings: one takes about a millisecond, in which no frame is timed."""
@@ -44,10 +45,12 @@ class Reading:
     """Processor time of this process."""
     load_1_min: float | None = None
     """Programs that wanted a processor, mean of the last minute."""
+    gpu: GpuReading | None = None
+    """An NVIDIA GPU, where it is watched."""
 
 
-def read_sensors(root: Path = Path("/")) -> Reading:
-    """Look at the machine, below ``root``."""
+def read_sensors(root: Path = Path("/"), gpu: Callable[[], GpuReading] | None = None) -> Reading:
+    """Look at the machine, below ``root``, and at a GPU."""
     jiffies = _jiffies(root)
     busy = sum(jiffies[name] for name in ("user", "nice", "system", "irq", "softirq")) if jiffies else None
     return Reading(
@@ -61,6 +64,7 @@ def read_sensors(root: Path = Path("/")) -> Reading:
         steal_s=jiffies["steal"] if jiffies else None,
         own_s=time.process_time(),
         load_1_min=_load(root),
+        gpu=None if gpu is None else gpu(),
     )
 
 
@@ -81,12 +85,21 @@ class Watch:
 
 
 def energy_j(readings: Sequence[Reading]) -> float | None:
-    """Joules from the first reading to the last: by the counter, else by the mean power; None without either."""
-    first, last = readings[0], readings[-1]
-    if first.energy_j is not None and last.energy_j is not None and last.energy_j >= first.energy_j:
-        return last.energy_j - first.energy_j
-    power_w = [reading.power_w for reading in readings if reading.power_w is not None]
-    return float(np.mean(power_w)) * (last.at_s - first.at_s) if power_w else None
+    """Joules from the first reading to the last, of what is told of: processors or board, and GPU. None where nothing is."""
+    gpus = [reading.gpu or GpuReading() for reading in readings]
+    lasted_s = readings[-1].at_s - readings[0].at_s
+    parts = [_part_j(readings, lasted_s), _part_j(gpus, lasted_s)]
+    known = [joules for joules in parts if joules is not None]
+    return sum(known) if known else None
+
+
+def _part_j(looks: Sequence[Reading] | Sequence[GpuReading], lasted_s: float) -> float | None:
+    """By the counter, else by the mean power; None without either."""
+    first_j, last_j = looks[0].energy_j, looks[-1].energy_j
+    if first_j is not None and last_j is not None and last_j >= first_j:
+        return last_j - first_j
+    power_w = [look.power_w for look in looks if look.power_w is not None]
+    return float(np.mean(power_w)) * lasted_s if power_w else None
 
 
 def _clock_mhz(root: Path) -> float | None:

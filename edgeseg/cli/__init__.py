@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import logging
 import os
 import sys
 import warnings
@@ -12,10 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import edgeseg
-from edgeseg.cli import bench, build, compare, demo, doctor, inspect, run
+from edgeseg.cli import batch, bench, build, compare, demo, doctor, export_triton, inspect, run
 from edgeseg.cli import eval as evaluate
+from edgeseg.cli.logs import Logs, add_log_options, note
 from edgeseg.cli.signals import Terminated, sigterm_stops
 from edgeseg.errors import EdgesegError
+from edgeseg.events import Event
 from edgeseg.ledger import PrecisionWarning
 
 __all__ = ["main"]
@@ -36,8 +39,14 @@ _EPILOG = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C, 143 after SIGTERM."""
     _quiet_opencv()
+    with Logs() as logs:
+        return _run(argv, logs)
+
+
+def _run(argv: Sequence[str] | None, logs: Logs) -> int:
     try:
         args = _parser().parse_args(argv)
+        logs.follow(args)
         with sigterm_stops(), _plain_warnings():
             code: int = args.main(args)
         sys.stdout.flush()
@@ -45,11 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # argparse has printed help, a version or what is wrong.
         return stop.code if isinstance(stop.code, int) else 2
     except EdgesegError as error:
-        print(f"edgeseg: error: {error}", file=sys.stderr)
+        note(Event("run.failed", str(error), logging.ERROR, kind=type(error).__name__, exit_code=error.exit_code))
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print(f"\nedgeseg: stopped; {stop.args[0] if stop.args else 'outputs hold the frames up to here'}", file=sys.stderr)
-        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        state = stop.args[0] if stop.args else "outputs hold the frames up to here"
+        name, code = ("SIGTERM", TERMINATED) if isinstance(stop, Terminated) else ("SIGINT", INTERRUPTED)
+        note(Event("run.stopped", f"stopped; {state}", signal=name, exit_code=code))
+        return code
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,10 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeseg {edgeseg.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (demo, run, evaluate, bench, compare, inspect, build, doctor):
+    for verb in (demo, run, batch, evaluate, bench, compare, inspect, build, export_triton, doctor):
         verb.add_parser(verbs)
     for entry in importlib.metadata.entry_points(group=PLUGINS):
         entry.load()(verbs)
+    for verb_parser in verbs.choices.values():
+        add_log_options(verb_parser)
     return parser
 
 
@@ -81,7 +94,7 @@ def _plain_warnings() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, PrecisionWarning):
-                print(f"edgeseg: warning: {message}", file=sys.stderr)
+                note(Event("precision.doubtful", str(message), logging.WARNING))
             else:
                 other(message, category, *place, **more)
 

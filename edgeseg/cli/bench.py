@@ -6,23 +6,28 @@ import argparse
 import json
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import BACKENDS, WAIT
+from edgeseg.backends.tensorrt.engines import Request, fingerprint
 from edgeseg.benchmark.doubts import doubts
 from edgeseg.benchmark.machine import machine
 from edgeseg.benchmark.measure import Plan, measure, repeated
+from edgeseg.benchmark.nvml import watched_gpu
 from edgeseg.benchmark.record import record
-from edgeseg.benchmark.sensors import Watch
+from edgeseg.benchmark.sensors import Watch, read_sensors
+from edgeseg.bundle import Bundle
 from edgeseg.cli.bench_report import record_text
 from edgeseg.cli.jetson import find_jetson
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import note
 from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text
+from edgeseg.cli.report import backend_event
 from edgeseg.cli.turns import parse_run
 from edgeseg.errors import UsageError
+from edgeseg.events import Event
 from edgeseg.loader import DEFAULT_PRECISION, load
 from edgeseg.model import DEFAULT_SCORE, Model
 from edgeseg.pipeline import Pipeline
@@ -81,13 +86,14 @@ def main(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(args.source))
         begin_s = time.monotonic()
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, note=note, **model_options(args)))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=WAIT, **model_options(args)))
         facts = {**_facts(args, model, source), "load_s": round(time.monotonic() - begin_s, 3)}
-        note(backend_text(model))
+        note(backend_event(model))
         pipeline = stack.enter_context(Pipeline(model, run.settings))
+        watch = Watch(partial(read_sensors, gpu=stack.enter_context(watched_gpu())))
         with progress("measuring", plan.warm_up + plan.frames) as bar:
             frames = repeated(source, lambda: open_source(args.source))
-            samples = measure(pipeline, frames, plan, Watch(), on_frame=bar.advance)
+            samples = measure(pipeline, frames, plan, watch, on_frame=bar.advance)
             frames.close()
     found = record(samples, doubts(samples), facts)
     print(record_text(found))
@@ -99,11 +105,17 @@ def main(args: argparse.Namespace) -> int:
 def _facts(args: argparse.Namespace, model: Model, source: Source) -> dict[str, Any]:
     """What is measured, and on what."""
     bundle, jetson, info = model.bundle, find_jetson(), source.info
+    precision = DEFAULT_PRECISION if args.precision == "auto" else args.precision
     return {
         "bundle": {"name": bundle.path.name, "recipe": bundle.recipe, "family": bundle.family, "hashes": dict(bundle.hashes)},
-        "precision": DEFAULT_PRECISION if args.precision == "auto" else args.precision,
+        "precision": precision,
         "input_size": list(bundle.input.size),
-        "backend": {"name": model.choice.name, "version": BACKENDS[model.choice.name].probe().version, "runs_on": model.runs_on},
+        "backend": {
+            "name": model.choice.name,
+            "version": BACKENDS[model.choice.name].probe().version,
+            "runs_on": model.runs_on,
+            **({"engines": _engines(bundle, precision)} if model.choice.name == "tensorrt" else {}),
+        },
         "threads": args.threads,
         "run": args.run,
         "score": args.score,
@@ -112,9 +124,14 @@ def _facts(args: argparse.Namespace, model: Model, source: Source) -> dict[str, 
     }
 
 
+def _engines(bundle: Bundle, precision: str) -> dict[str, str | None]:
+    """Graph -> SHA-256 of the TensorRT engine that ran it. An engine is no part of the bundle."""
+    return {name: fingerprint(Request(bundle.file(name, precision), graph, precision)) for name, graph in bundle.graphs.items()}
+
+
 def _write(file: Path, found: dict[str, Any]) -> None:
     try:
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise write_error(file, error) from error
-    note(f"wrote {file}")
+    note(Event("output.written", f"wrote {file}", file=str(file)))

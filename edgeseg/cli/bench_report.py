@@ -11,6 +11,9 @@ from edgeseg.benchmark.record import LATENCY
 from edgeseg.cli.report import table
 
 _QUANTILES = ("p50", "p90", "p99", "max", "mean")
+_BOTH = {"clock_mhz": "clock {:.0f} to {:.0f} MHz", "temperature_c": "{:.0f} to {:.0f} degrees"}
+_UNITS = _BOTH | {"load_1_min": "load {:.2f} to {:.2f}"}
+_GPU_UNITS = _BOTH | {"power_w": "{:.0f} to {:.0f} W"}
 NAMES = {INFER: "infer", LATENCY: "capture to result"}
 
 
@@ -57,10 +60,17 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _sensors_text(readings: list[Mapping[str, Any]]) -> str:
-    units = {"clock_mhz": "clock {:.0f} to {:.0f} MHz", "temperature_c": "{:.0f} to {:.0f} degrees", "load_1_min": "load {:.2f} to {:.2f}"}
-    first, last = readings[0], readings[-1]
-    told = [text.format(first[name], last[name]) for name, text in units.items() if first[name] is not None and last[name] is not None]
+    gpus = [reading["gpu"] or {} for reading in readings]
+    told = [*_changes(readings, _UNITS), *(f"GPU {text}" for text in _changes(gpus, _GPU_UNITS))]
     return ", ".join(told) or "none"
+
+
+def _changes(looks: list[Mapping[str, Any]], units: Mapping[str, str]) -> Iterator[str]:
+    """From the first look to the last, of what both tell."""
+    first, last = looks[0], looks[-1]
+    for name, text in units.items():
+        if first.get(name) is not None and last.get(name) is not None:
+            yield text.format(first[name], last[name])
 
 
 def _doubt_lines(found: Mapping[str, Any]) -> list[str]:

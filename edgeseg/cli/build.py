@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,10 @@ from edgeseg.backends.tensorrt.parse import PRECISIONS
 from edgeseg.backends.tensorrt.target import THIS
 from edgeseg.bundle import Bundle, read_bundle
 from edgeseg.cli import engine_parity
+from edgeseg.cli.logs import note
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import table
+from edgeseg.events import Event
 from edgeseg.ledger import Entry
 
 _EXAMPLES = """Engines go to $EDGESEG_CACHE, else to ~/.cache/edgeseg/engines, where the tensorrt backend finds them.
@@ -101,9 +103,11 @@ def _verdict(entries: Sequence[Entry]) -> int:
     """Say of every engine that is over its budget in what; returns the exit code."""
     over = [entry for entry in entries if entry.over()]
     for entry in over:
-        print(f"edgeseg: warning: the engine of {entry.graph} in {entry.precision}: {'; '.join(entry.over())}", file=sys.stderr)
+        text = f"the engine of {entry.graph} in {entry.precision}: {'; '.join(entry.over())}"
+        note(Event("engine.lossy", text, logging.WARNING, graph=entry.graph, precision=entry.precision))
     if refused := [entry for entry in over if not entry.accepted]:
-        print(f"edgeseg: error: {len(refused)} over budget. --accept-loss takes them, --backend onnxruntime needs none", file=sys.stderr)
+        text = f"{len(refused)} over budget. --accept-loss takes them, --backend onnxruntime needs none"
+        note(Event("engine.refused", text, logging.ERROR, engines=len(refused)))
     return 1 if refused else 0
 
 
@@ -130,7 +134,7 @@ def _obtain(label: str, request: Request) -> Engine:
             bar.advance(int(fraction * 100) - shown, phase)
             shown = int(fraction * 100)
 
-        engine = obtain(request, report, lambda line: print(line, file=sys.stderr))
+        engine = obtain(request, report, note)
         report("", 1.0)
         return engine
 

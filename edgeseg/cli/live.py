@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 
 from edgeseg.sources.settings import FOREVER, WHEN_LATE, LiveSettings
 
@@ -40,9 +39,9 @@ def add_live_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def live_settings(args: argparse.Namespace, note: Callable[[str], None]) -> LiveSettings:
-    """What `add_live_options` added; ``note`` takes a line when something happens to the stream."""
-    return LiveSettings(args.when_late, args.reconnect, args.stall_timeout, args.frozen_after, note)
+def live_settings(args: argparse.Namespace) -> LiveSettings:
+    """What `add_live_options` added. What happens to the stream goes to the log."""
+    return LiveSettings(args.when_late, args.reconnect, args.stall_timeout, args.frozen_after)
 
 
 def attempts(text: str) -> int:

@@ -14,8 +14,8 @@ def model_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in ("backend", "precision", "threads", "allow_cpu_fallback")}
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """``--backend``, ``--precision``, ``--threads`` and ``--allow-cpu-fallback``."""
+def add_model_options(parser: argparse.ArgumentParser, threads: str = "CPU threads (default: all cores)") -> None:
+    """``--backend``, ``--precision``, ``--threads``, of which ``threads`` is the help, and ``--allow-cpu-fallback``."""
     group = parser.add_argument_group("inference")
     group.add_argument(
         "--backend",
@@ -27,7 +27,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision", default="auto", metavar="P", help="auto (fp32) or one that 'edgeseg inspect' shows (default: %(default)s)"
     )
-    group.add_argument("--threads", type=whole_number(1), metavar="N", help="CPU threads (default: all cores)")
+    group.add_argument("--threads", type=whole_number(1), metavar="N", help=threads)
     group.add_argument(
         "--allow-cpu-fallback",
         action="store_true",

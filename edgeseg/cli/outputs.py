@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from edgeseg.cli.serve import open_page
+from edgeseg.cli.logs import note
 from edgeseg.errors import UsageError
-from edgeseg.sinks import JsonlSink, Sink, WindowSink, open_maps, open_output
+from edgeseg.events import Event
+from edgeseg.sinks import CocoSink, JsonlSink, PanopticSink, Sink, WindowSink, open_output
 from edgeseg.sinks.jsonl import STDOUT
 from edgeseg.sinks.panoptic import LISTING
 from edgeseg.sources.base import SourceInfo
-
-
-def note(line: str) -> None:
-    """Tell the user something that is no result."""
-    print(line, file=sys.stderr)
 
 
 def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
@@ -28,24 +23,24 @@ def open_sinks(args: argparse.Namespace, info: SourceInfo) -> list[Sink]:
     """
     sinks: list[Sink] = []
     if args.out is not None:
-        sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count))
-    maps = None if args.panoptic_dir is None else open_maps(args.panoptic_dir, fps=info.fps, frame_count=info.frame_count)
+        sinks.append(open_output(args.out, fps=info.fps, frame_count=info.frame_count, keep_names=info.holds_pictures))
+    maps = None if args.panoptic_dir is None else PanopticSink(Path(args.panoptic_dir), keep_names=info.holds_pictures)
     if maps is not None:
         sinks.append(maps)
     if args.jsonl is not None:
         sinks.append(JsonlSink(args.jsonl, None if maps is None else maps.name_of))
+    if args.coco is not None:
+        sinks.append(CocoSink(Path(args.coco), info.pictures))
     if args.show:
         sinks.append(WindowSink(f"edgeseg: {info.name}"))
-    if (page := open_page(args)) is not None:
-        sinks.append(page)
     return sinks
 
 
 def print_written(args: argparse.Namespace) -> None:
     """Say where the results are."""
-    for written in (args.out, args.jsonl, args.panoptic_dir):
+    for written in (args.out, args.jsonl, args.coco, args.panoptic_dir):
         if written not in (None, STDOUT):
-            note(f"wrote {written}")
+            note(Event("output.written", f"wrote {written}", file=str(written)))
 
 
 def refuse_overwriting(args: argparse.Namespace) -> None:
@@ -56,7 +51,8 @@ def refuse_overwriting(args: argparse.Namespace) -> None:
     taken = {place.resolve() for place in taken}
     listing = None if args.panoptic_dir is None else f"{args.panoptic_dir}/{LISTING}"
     maps = (("--panoptic-dir", args.panoptic_dir), ("--panoptic-dir", listing))
-    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), *maps):
+    log = None if args.log_file is None else str(args.log_file)
+    for option, text in (("--out", args.out), ("--jsonl", args.jsonl), ("--coco", args.coco), *maps, ("--log-file", log)):
         if text in (None, STDOUT):
             continue
         if Path(text).resolve() in taken:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from edgeseg.benchmark.machine import peak_memory_mib
+from edgeseg.events import Event
 from edgeseg.ledger import Entry, Ledger
 from edgeseg.model import Model
 from edgeseg.sources import SourceCounts
@@ -39,6 +41,26 @@ def number(value: float, digits: int = 3) -> str:
 def backend_text(model: Model) -> str:
     """Which backend runs the model, why, and on what."""
     return f"backend {model.choice.name} ({model.choice.reason}) on {model.runs_on}"
+
+
+def backend_event(model: Model) -> Event:
+    """`backend_text`, for the log as well."""
+    choice = model.choice
+    return Event("backend.serves", backend_text(model), backend=choice.name, reason=choice.reason, runs_on=model.runs_on)
+
+
+def summary_fields(summary: Summary) -> dict[str, Any]:
+    """Figures of a run for the log."""
+    return {
+        "frames": summary.frames,
+        "instances": summary.detections,
+        "lasted_s": round(summary.wall_s, 3),
+        "frames_per_s": round(summary.frames_per_s, 2),
+        "steps": {step.value: summary.steps[step] for step in Step if summary.steps[step]},
+        "dropped": summary.source.dropped,
+        "reconnects": summary.source.reconnects,
+        "freezes": summary.source.freezes,
+    }
 
 
 def summary_text(summary: Summary) -> str:

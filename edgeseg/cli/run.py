@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import BUILDS
 from edgeseg.cli.live import add_live_options, live_settings
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import note, open_sinks, print_written, refuse_overwriting
-from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text, summary_text
+from edgeseg.cli.outputs import open_sinks, print_written, refuse_overwriting
+from edgeseg.cli.report import backend_event, summary_fields, summary_text
 from edgeseg.cli.run_streams import run_streams
-from edgeseg.cli.serve import add_serve_options
+from edgeseg.cli.serve import add_serve_options, open_page
+from edgeseg.cli.status import StreamStatus, status
+from edgeseg.events import Event
 from edgeseg.loader import load
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.pipeline import BETWEEN, Pipeline, StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sources import open_source
-from edgeseg.sources.base import SourceInfo
 from edgeseg.stream import run as run_stream
 
 _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera (0, /dev/video0, or csi://0 on a Jetson; csi://0 takes
@@ -29,9 +29,9 @@ _EXAMPLES = """SOURCE is a video file, a picture, a folder of pictures, a camera
 pipeline ('... ! appsink'; needs an OpenCV with GStreamer), or a made-up scene (synthetic: or
 synthetic:seed=7,frames=90,size=640x360,fps=30).
 
-Several sources share one model and take turns. --out, --panoptic-dir and --jsonl then hold all of them: one file or folder for each in
-the folder of --out, with its number from 0; lines carry it as "stream". The key frames of fixed:N are staggered. One that fails ends
-alone; the exit code is then 1.
+Several sources share one model and take turns. --out, --panoptic-dir, --coco and --jsonl then hold all of them: one file or folder for each
+in the folder of --out, with its number from 0; lines carry it as "stream". --serve shows all on one page. The key frames of fixed:N are
+staggered. One that fails ends alone; the exit code is then 1.
 
 examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4
@@ -41,6 +41,7 @@ examples:
   edgeseg run BUNDLE rtsp://192.168.0.10/stream1 --jsonl - --reconnect 20
   edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/
   edgeseg run BUNDLE video.mp4 --track --panoptic-dir maps/
+  edgeseg run BUNDLE val2017/ --score 0.05 --coco detections.json
   edgeseg run BUNDLE 0 1 rtsp://192.168.0.10/stream1 --schedule fixed:5 --out recordings/ --jsonl all.jsonl
   edgeseg run BUNDLE synthetic: --max-frames 10 --jsonl - | head -1
 """
@@ -62,6 +63,11 @@ def add_parser(subparsers: Any) -> None:
     group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
     group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
     group.add_argument(
+        "--coco",
+        metavar="FILE",
+        help="instances as COCO's JSON list of detections, for pycocotools; images are numbered by the names of pictures, else by frame",
+    )
+    group.add_argument(
         "--panoptic-dir",
         metavar="DIR",
         help="folder for panoptic maps in COCO's format: a PNG for each frame and panoptic.json; the bundle must be panoptic",
@@ -72,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
     )
     group.add_argument("--max-frames", type=whole_number(1), metavar="N", help="stop after N frames")
     add_serve_options(parser)
-    _add_stream_options(parser)
+    add_stream_options(parser)
     add_live_options(parser)
     add_model_options(parser)
     parser.add_argument(
@@ -84,22 +90,25 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(main=main)
 
 
-def _add_stream_options(parser: argparse.ArgumentParser) -> None:
+def add_stream_options(parser: argparse.ArgumentParser, *, live: bool = True) -> None:
+    """``--schedule``, ``--between``, ``--track``, ``--smooth`` and ``--faithful``; ``--overlap`` where frames come in real time."""
     group = parser.add_argument_group("video")
+    forms = _SCHEDULE_FORMS if live else _SCHEDULE_FORMS[:-1]
     group.add_argument(
         "--schedule",
         default="every",
         metavar="S",
-        help=f"which frames get the full network: {', '.join(_SCHEDULE_FORMS)} (default: %(default)s; docs/video.md explains them)",
+        help=f"which frames get the full network: {', '.join(forms)} (default: %(default)s; docs/video.md explains them)",
     )
     group.add_argument(
         "--between",
         default="auto",
         choices=BETWEEN,
         help="what the other frames get: warp (the light graph of a video model), propagate (masks moved along the optical flow, with "
-        "any model) or auto: warp where the model can and --overlap is off (default: %(default)s)",
+        f"any model) or auto: warp where the model can{' and --overlap is off' if live else ''} (default: %(default)s)",
     )
-    group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
+    if live:
+        group.add_argument("--overlap", action="store_true", help="run the full network beside the other frames, so that none waits for it")
     group.add_argument("--track", action="store_true", help="give instances ids that stay with them")
     group.add_argument("--smooth", action="store_true", help="keep the masks of tracked instances from flickering; needs --track")
     group.add_argument(
@@ -119,18 +128,16 @@ def main(args: argparse.Namespace) -> int:
         return run_streams(args, settings)
     with ExitStack() as stack:
         # Source and outputs come first: they are checked in a moment, loading a model may take long.
-        source = stack.enter_context(open_source(args.sources[0], live_settings(args, note)))
+        source = stack.enter_context(open_source(args.sources[0], live_settings(args)))
         sinks = [stack.enter_context(sink) for sink in open_sinks(args, source.info)]
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
-        note(backend_text(model))
+        if (page := open_page(args, source)) is not None:
+            sinks.append(stack.enter_context(page))
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, **model_options(args)))
+        note(backend_event(model))
         pipeline = stack.enter_context(Pipeline(model, settings))
-        with progress("segmenting", _total(source.info, args.max_frames)) as bar:
-            summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda _: bar.advance())
-    print(summary_text(summary), file=sys.stderr)
+        stream = StreamStatus(source.info.name, source, args.max_frames)
+        with status([stream], args.jsonl) as see:
+            summary = run_stream(source, pipeline, sinks, max_frames=args.max_frames, on_frame=lambda result: see(stream, result))
+    note(Event("run.summary", summary_text(summary), **summary_fields(summary)))
     print_written(args)
     return 0
-
-
-def _total(info: SourceInfo, max_frames: int | None) -> int | None:
-    known = [count for count in (info.frame_count, max_frames) if count is not None]
-    return min(known, default=None)

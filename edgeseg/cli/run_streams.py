@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.cli.live import live_settings
+from edgeseg.cli.logs import note
 from edgeseg.cli.options import model_options
-from edgeseg.cli.outputs import note, open_sinks, print_written
-from edgeseg.cli.progress import progress
-from edgeseg.cli.report import backend_text, source_text, table
-from edgeseg.errors import SourceError, UsageError
+from edgeseg.cli.outputs import open_sinks, print_written
+from edgeseg.cli.report import backend_event, source_text, summary_fields, table
+from edgeseg.cli.serve import open_shared_page
+from edgeseg.cli.status import StreamStatus, status
+from edgeseg.errors import EdgesegError, SourceError, UsageError
+from edgeseg.events import Event
 from edgeseg.fleet import Lane, Turn, Watcher, run_together
 from edgeseg.loader import load
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule.staggered import staggered
-from edgeseg.sinks import JsonlSink, PanopticSink, Sink
+from edgeseg.sinks import Channel, JsonlSink, PanopticSink, Sink, StreamSink, WebPage
 from edgeseg.sinks.target import check_folder, make_folder
-from edgeseg.sources import Source, SourceCounts, open_source
+from edgeseg.sources import Source, SourceCounts, open_source, redacted
 from edgeseg.types import Step
 
 
@@ -40,6 +44,10 @@ class _Opened:
         path = Path(self.text)
         return f"{self.number}-{path.stem}" if path.exists() and path.stem else str(self.number)
 
+    def is_lost(self) -> bool:
+        """Whether it is being connected anew right now."""
+        return self.source.is_lost
+
 
 def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
     """Run the verb for several sources; returns the exit code: 1 if a stream failed.
@@ -51,18 +59,21 @@ def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
     _check(args)
     with ExitStack() as stack:
         opened, failed = _open_sources(args, stack)
+        page = _open_page(args, opened, failed, stack)
         lines = None if args.jsonl is None else JsonlSink(args.jsonl)
         if lines is not None:
             stack.enter_context(lines)
-        sinks = [_open_sinks(args, one, lines, stack) for one in opened]
-        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, note=note, **model_options(args)))
-        note(backend_text(model))
+        sinks = [[*_open_sinks(args, one, lines, stack), *_part_of(page, one, stack)] for one in opened]
+        model = stack.enter_context(load(args.bundle, score_threshold=args.score, build=args.build, **model_options(args)))
+        note(backend_event(model))
         lanes = _lanes(model, replace(settings, schedule=args.schedule), opened, sinks)
         for lane in lanes:
             stack.enter_context(lane.pipeline)
-        with progress("segmenting", _total(opened, args.max_frames)) as bar:
-            run_together(lanes, max_frames=args.max_frames, watcher=Watcher(lambda _lane, _result: bar.advance(), _tell_failure))
-    note(_summary_text(lanes))
+        streams = {lane.name: StreamStatus(lane.name, lane.source, args.max_frames) for lane in lanes}
+        with status(list(streams.values()), args.jsonl) as see:
+            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure)
+            run_together(lanes, max_frames=args.max_frames, watcher=watcher)
+    note(Event("run.summary", _summary_text(lanes), streams={lane.name: summary_fields(lane.summary) for lane in lanes}))
     print_written(args)
     return 1 if failed or any(lane.error is not None for lane in lanes) else 0
 
@@ -71,14 +82,13 @@ def _check(args: argparse.Namespace) -> None:
     """Raise UsageError for what is for one stream only."""
     if args.overlap:
         raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
-    if args.serve is not None:
-        raise UsageError("the web page shows one stream. Leave --serve out, or run a process for each source.")
-    if args.out is not None and Path(args.out).suffix and not args.out.endswith("/") and not Path(args.out).is_dir():
-        raise UsageError(f"--out {args.out} is one file for {len(args.sources)} sources. Give a folder, such as --out recordings/.")
+    for option, text in (("--out", args.out), ("--coco", args.coco)):
+        if text is not None and Path(text).suffix and not text.endswith("/") and not Path(text).is_dir():
+            raise UsageError(f"{option} {text} is one file for {len(args.sources)} sources. Give a folder, such as {option} results/.")
 
 
-def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], int]:
-    """The sources that can be opened, and how many cannot; those are told, unless they are all.
+def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], dict[int, SourceError]]:
+    """The sources that can be opened, and why others cannot, by number; those are told, unless they are all.
 
     Raises:
         SourceError: the first one's, where none can be opened.
@@ -91,35 +101,53 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     if not opened:
         raise errors[0]
     for number, error in errors.items():
-        note(f"stream {number} cannot be opened, the others go on: {error}")
-    return opened, len(errors)
+        note(_failure(f"stream {number}", "cannot be opened", error))
+    return opened, errors
 
 
 def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceError:
     try:
-        return _Opened(number, open_source(text, live_settings(args, note)), text)
+        return _Opened(number, open_source(text, live_settings(args)), text)
     except SourceError as error:
         return error
 
 
 def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
     """Outputs of one stream, in folders that all share."""
-    own = {name: _own_place(getattr(args, name), one, is_video=name == "out") for name in ("out", "panoptic_dir")}
+    video = "/" if one.source.info.holds_pictures else ".mp4"
+    endings = {"out": video, "panoptic_dir": "/", "coco": ".json"}
+    own = {name: _own_place(getattr(args, name), one, ending) for name, ending in endings.items()}
     info = replace(one.source.info, name=f"{one.number}, {one.source.info.name}")
     sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own, "jsonl": None}), info)]
     maps = next((sink for sink in sinks if isinstance(sink, PanopticSink)), None)
     return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
 
 
-def _own_place(folder: str | None, one: _Opened, *, is_video: bool) -> str | None:
-    """A stream's part of an output folder, which is made: a video, or for pictures and maps a folder."""
+def _open_page(args: argparse.Namespace, opened: Sequence[_Opened], failed: Mapping[int, SourceError], stack: ExitStack) -> WebPage | None:
+    """The web page with all streams, also those that could not be opened; None where it is not asked for."""
+    channels = {one.number: Channel(one.number, one.source.info.name, one.is_lost) for one in opened}
+    channels |= {number: Channel(number, redacted(args.sources[number])) for number in failed}
+    page = open_shared_page(args, [channels[number] for number in sorted(channels)])
+    if page is not None:
+        stack.enter_context(page)
+        for number, error in failed.items():
+            page.sinks[number].fail(str(error))
+    return page
+
+
+def _part_of(page: WebPage | None, one: _Opened, stack: ExitStack) -> list[Sink]:
+    """A stream's part of the page, if there is one."""
+    return [] if page is None else [stack.enter_context(page.sinks[one.number])]
+
+
+def _own_place(folder: str | None, one: _Opened, ending: str) -> str | None:
+    """A stream's part of an output folder, which is made."""
     if folder is None:
         return None
     path = Path(folder)
     check_folder(path if path.exists() else path.parent)
     make_folder(path)
-    has_pictures = one.source.info.fps is None and one.source.info.frame_count is not None
-    return f"{path / one.folder_name}.mp4" if is_video and not has_pictures else f"{path / one.folder_name}/"
+    return f"{path / one.folder_name}{ending}"
 
 
 def _lanes(model: Model, settings: StreamSettings, opened: Sequence[_Opened], sinks: Sequence[Sequence[Sink]]) -> list[Lane]:
@@ -132,14 +160,15 @@ def _lanes(model: Model, settings: StreamSettings, opened: Sequence[_Opened], si
 
 
 def _tell_failure(lane: Lane) -> None:
-    note(f"{lane.name} failed, the others go on: {lane.error}")
+    note(_failure(lane.name, "failed", lane.error))
+    for sink in lane.sinks:
+        if isinstance(sink, StreamSink):
+            sink.fail(str(lane.error))
 
 
-def _total(opened: Sequence[_Opened], max_frames: int | None) -> int | None:
-    """Frames of all streams, where known."""
-    counts = [min((count for count in (one.source.info.frame_count, max_frames) if count is not None), default=None) for one in opened]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+def _failure(stream: str, what: str, error: EdgesegError | None) -> Event:
+    text = f"{stream} {what}, the others go on: {error}"
+    return Event("stream.failed", text, logging.ERROR, stream=stream, kind=type(error).__name__, reason=str(error))
 
 
 def _summary_text(lanes: Sequence[Lane]) -> str:

@@ -51,13 +51,7 @@ class JsonlSink(Sink):
         Raises:
             SinkError: it cannot be written, or holds numbers that JSON cannot.
         """
-        try:
-            text = json.dumps(_shorten(record), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-        except ValueError as error:
-            raise SinkError(
-                f"frame {frame.index} gave numbers that are not finite, which JSON cannot hold. Export the model again."
-            ) from error
-        line = text.encode() + b"\n"
+        line = text_of(frame, record).encode() + b"\n"
         try:
             self._write_line(line)
         except BrokenPipeError:
@@ -103,6 +97,18 @@ def _record(frame: Frame, result: Result, map_name: Callable[[Frame], str] | Non
     if map_name is not None and "panoptic" in record:
         record["panoptic"] = {"file": map_name(frame), **record["panoptic"]}
     return record
+
+
+def text_of(frame: Frame, record: Mapping[str, Any]) -> str:
+    """What was found in a frame as JSON without line ends.
+
+    Raises:
+        SinkError: it holds numbers that JSON cannot.
+    """
+    try:
+        return json.dumps(_shorten(record), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise SinkError(f"frame {frame.index} gave numbers that are not finite, which JSON cannot hold. Export the model again.") from error
 
 
 def _shorten(value: Any) -> Any:

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from edgeseg.errors import SinkError, UsageError
 from edgeseg.segmap import extents_of, painted, rows_of
 from edgeseg.sinks.base import Sink
+from edgeseg.sinks.listing import ListPart
 from edgeseg.sinks.picture import name_of, number_of, write_picture
 from edgeseg.sinks.target import check_folder, make_folder, write_all, write_error
 from edgeseg.types import AnyArray, Frame, Label, Panoptic, Result, Segment, Step, U8Array
@@ -135,8 +136,8 @@ class _Listing:
         self._partial = path.with_name(f".{path.name}.partial")
         categories = [{"id": label.category_id, "name": label.name, "isthing": int(label.is_thing)} for label in labels]
         try:
-            self._annotations = _Part(self._partial.open("wb", buffering=0), f'{{"categories": {_text(categories)},\n"annotations": [')
-            self._images = _Part(tempfile.TemporaryFile(dir=path.parent, buffering=0), '],\n"images": [')  # noqa: SIM115 - closed by close()
+            self._annotations = ListPart(self._partial.open("wb", buffering=0), f'{{"categories": {_text(categories)},\n"annotations": [')
+            self._images = ListPart(tempfile.TemporaryFile(dir=path.parent, buffering=0), '],\n"images": [')  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -170,36 +171,6 @@ class _Listing:
         while piece := images.read(_PIECE_BYTES):
             write_all(whole, piece)
         write_all(whole, b"]}\n")
-
-
-class _Part:
-    """The beginning of a list in a file; whatever lies behind ``size`` does not count."""
-
-    def __init__(self, stream: BinaryIO, head: str) -> None:
-        self._stream = stream
-        self.size = self._head = len(head.encode())
-        write_all(stream, head.encode())
-
-    def put(self, entry: str) -> int:
-        """Write another entry; the size that takes it in."""
-        data = ("\n" if self.size == self._head else ",\n").encode() + entry.encode()
-        write_all(self.ended(), data)
-        return self.size + len(data)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing more can be put."""
-        return self._stream.closed
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
-
-    def ended(self) -> BinaryIO:
-        """The stream, at its end."""
-        self._stream.truncate(self.size)
-        self._stream.seek(self.size)
-        return self._stream
 
 
 def _text(value: Any) -> str:

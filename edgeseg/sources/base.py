@@ -21,6 +21,13 @@ class SourceInfo:
     """None when it is not known: cameras, and containers without a count."""
     image_hw: SizeHW | None = None
     """None when frames may differ in size."""
+    pictures: tuple[str, ...] = ()
+    """File names of the pictures in their order; empty for streams, whose frames have no names."""
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether it is pictures, which have names, and no stream."""
+        return bool(self.pictures)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,11 @@ class Source(abc.ABC):
     def ready(self) -> bool:
         """Whether the next frame, or the end, is there to be taken. Only cameras and streams let their reader wait."""
         return True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a live stream is being connected anew right now. May be asked on any thread."""
+        return False
 
     def __enter__(self) -> Source:
         return self

@@ -36,7 +36,7 @@ class FolderSource(Source):
         if not pictures:
             raise SourceError(f"{self._folder} holds no pictures (.jpg, .png, ...). Give the folder that directly contains them.")
         self._paths = sorted(pictures, key=lambda path: natural_key(path.name))
-        self.info = SourceInfo(name=text, frame_count=len(self._paths))
+        self.info = SourceInfo(name=text, frame_count=len(self._paths), pictures=tuple(path.name for path in self._paths))
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):

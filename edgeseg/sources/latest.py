@@ -39,6 +39,10 @@ class Latest(Source):
         return replace(self._source.counts, dropped=self._dropped)
 
     @property
+    def is_lost(self) -> bool:
+        return self._source.is_lost
+
+    @property
     def ready(self) -> bool:
         return self._newest is not None or self._ended
 

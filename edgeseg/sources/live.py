@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from edgeseg.errors import SourceError
+from edgeseg.events import Event, to_log
 from edgeseg.sources.base import Source, SourceCounts, SourceInfo
 from edgeseg.sources.capture import Capture
 from edgeseg.sources.frozen import FrozenWatch
@@ -16,7 +17,6 @@ from edgeseg.types import Frame, U8Array
 
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0)
 """Waits before attempts to connect; the last one repeats. It is short: a stream that works again is wanted at once."""
-_LOG = logging.getLogger(__name__)
 
 
 class LiveSource(Source):
@@ -43,14 +43,19 @@ class LiveSource(Source):
         self._capture, self._settings, self._clock = capture, settings, clock
         self._interrupted = threading.Event()
         self._wait = wait or self._interrupted.wait
-        self._note = settings.note or _LOG.warning
+        self._note = settings.note or to_log(__name__)
         self._frozen = FrozenWatch(settings.frozen_s)
         self._attempts = self._reconnects = self._freezes = 0
+        self._is_lost = False
         self.info = SourceInfo(name=capture.name, fps=capture.open())
 
     @property
     def counts(self) -> SourceCounts:
         return SourceCounts(reconnects=self._reconnects, freezes=self._freezes)
+
+    @property
+    def is_lost(self) -> bool:
+        return self._is_lost
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -65,7 +70,7 @@ class LiveSource(Source):
             start_s = captured_s if start_s is None else start_s
             if self._frozen.see(pixels, captured_s):
                 self._freezes += 1
-                self._note(f"{self.info.name} has sent the same picture for {self._settings.frozen_s:g} s. Does the camera hang?")
+                self._tell_frozen()
             yield Frame(
                 pixels, index, captured_s=captured_s, stream=self.info.name, time_s=captured_s - start_s, reconnects=self._reconnects
             )
@@ -73,10 +78,11 @@ class LiveSource(Source):
     def _pictures(self) -> Iterator[tuple[U8Array, float]]:
         while True:
             yield from self._connection()
-            lost_s = self._clock()
+            lost_s, self._is_lost = self._clock(), True
             self._capture.close()
             if self._interrupted.is_set() or not self._connect_anew(lost_s):
                 return
+            self._is_lost = False
 
     def _connection(self) -> Iterator[tuple[U8Array, float]]:
         """Pictures with the time at which each came, until the connection is lost."""
@@ -101,7 +107,7 @@ class LiveSource(Source):
         """
         allowed, name = self._settings.reconnect or 0, self.info.name
         if allowed and not self._attempts:
-            self._note(f"{name} gives no new pictures; connecting anew")
+            self._note(Event("stream.lost", f"{name} gives no new pictures; connecting anew", logging.WARNING, source=name))
         reason = "--reconnect allows no new attempt."
         while self._attempts < allowed:
             delay_s = BACK_OFF_S[min(self._attempts, len(BACK_OFF_S) - 1)]
@@ -114,6 +120,13 @@ class LiveSource(Source):
                 reason = str(error)
                 continue
             self._reconnects += 1
-            self._note(f"{name} is connected again after {self._clock() - lost_s:.1f} s")
+            after_s = self._clock() - lost_s
+            text = f"{name} is connected again after {after_s:.1f} s"
+            self._note(Event("stream.back", text, source=name, after_s=round(after_s, 3), attempts=self._attempts))
             return True
         raise SourceError(f"{name} ended or was lost{f', and did not come back in {allowed} attempts' if allowed else ''}. {reason}")
+
+    def _tell_frozen(self) -> None:
+        name, frozen_s = self.info.name, self._settings.frozen_s
+        text = f"{name} has sent the same picture for {frozen_s:g} s. Does the camera hang?"
+        self._note(Event("stream.frozen", text, logging.WARNING, source=name, frozen_s=frozen_s))

@@ -61,7 +61,7 @@ class PictureSource(Source):
         path = Path(text)
         pixels = read_picture(path)
         self._frame = Frame(pixels, captured_s=time.monotonic(), stream=path.name)
-        self.info = SourceInfo(name=text, frame_count=1, image_hw=self._frame.image_hw)
+        self.info = SourceInfo(name=text, frame_count=1, image_hw=self._frame.image_hw, pictures=(path.name,))
 
     def __iter__(self) -> Iterator[Frame]:
         yield self._frame

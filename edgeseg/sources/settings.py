@@ -28,7 +28,7 @@ class LiveSettings:
     frozen_s: float = 10.0
     """Seconds of the very same picture after which it is reported as frozen."""
     note: Callable[[str], None] | None = None
-    """Takes a line when the connection is lost, is back, or shows a frozen picture. None: the log of this module's package."""
+    """Takes a line when the connection is lost, is back, or shows a frozen picture. None: the log of `edgeseg.sources.live`."""
 
     def __post_init__(self) -> None:
         if self.when_late not in WHEN_LATE:

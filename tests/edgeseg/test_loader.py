@@ -19,13 +19,14 @@ PICTURE = np.zeros((64, 64, 3), np.uint8)
 
 
 def test_the_log_is_told_where_nobody_listens(engines: Engines, video: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In Python without a note the lines are warnings of the log."""
+    """In Python without a note the lines go to the log: that engines are built, and as a warning that they could not be."""
+    caplog.set_level("INFO")
     engines.error = BackendError("no")
     engines.gate.set()
     with edgeseg.load(video) as model:
         model._swap.wait()
 
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
 
 
 @pytest.mark.parametrize("arguments", [{"build": "wait"}, {"backend": "engines"}, {"backend": "engines", "build": "wait"}])
@@ -115,3 +116,25 @@ def test_a_precision_of_one_backends_own_chooses_that_backend(tmp_path: Path, mo
         assert model.choice.name == "openvino"
     with pytest.raises(BundleError, match="no bf16 version"):
         edgeseg.load(bundle, backend="onnxruntime", precision="bf16")
+
+
+def test_a_model_whose_graphs_run_elsewhere_finds_the_same(video: Path) -> None:
+    """Key and warped frames: a function that asks sessions of its own by the graph's name is given what was carried."""
+    asked = []
+    with edgeseg.load(video, backend="onnxruntime") as local:
+
+        def infer(graph: str, feeds: dict[str, Any]) -> dict[str, Any]:
+            asked.append((graph, sorted(feeds)))
+            return local._opened.session(graph).run(feeds)
+
+        with edgeseg.load_remote(video, infer, where="a server at home") as remote:
+            assert (remote.choice.name, remote.runs_on) == ("remote", "a server at home")
+            source = "synthetic:frames=4,size=64x48"
+            found = [
+                [{**result.to_json(), "age_ms": 0} for _, result in edgeseg.stream(model, source, schedule="fixed:2")]
+                for model in (local, remote)
+            ]
+
+    assert found[0] == found[1]
+    assert [record["step"] for record in found[1]] == ["key", "warp"] * 2
+    assert asked == [("key", ["image"]), ("warp", ["image", "key_state"])] * 2

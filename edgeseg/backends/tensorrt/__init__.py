@@ -21,8 +21,9 @@ from edgeseg.backends.tensorrt.target import unfit
 from edgeseg.bundle import Graph
 from edgeseg.device import Device, DeviceProbe, Driver, choose_device
 from edgeseg.errors import BackendError, MissingDependencyError
+from edgeseg.events import Event, to_log
 
-_LOG = logging.getLogger(__name__)
+_TO_LOG = to_log(__name__)
 Plans = Callable[[Request, Report, Note], bytes]
 
 
@@ -53,7 +54,7 @@ class TensorRt:
     name = "tensorrt"
     own_precisions: Mapping[str, str] = {}
 
-    def __init__(self, parts: Parts | None = None, report: Report = lambda *_: None, note: Note = _LOG.warning) -> None:
+    def __init__(self, parts: Parts | None = None, report: Report = lambda *_: None, note: Note = _TO_LOG) -> None:
         self._parts = parts or Parts()
         self._report, self._note = report, note
         self._device: Device | None = None
@@ -85,7 +86,9 @@ class TensorRt:
         try:
             engine = self._load(library, request)
         except PlanRefusedError as refusal:
-            self._note(f"{library} cannot load the engine for {request.file.name} ({refusal}): building it again")
+            graph, reason = request.file.name, str(refusal)
+            text = f"{library} cannot load the engine for {graph} ({reason}): building it again"
+            self._note(Event("engine.rebuilding", text, logging.WARNING, graph=graph, reason=reason))
             engine = self._load_new(library, replace(request, force=True))
         check_tensors(request.file, request.graph, engine.inputs, engine.outputs)
         return TensorRtSession(request.graph, f"{device.name}, {library}, {request.precision}, {device.driven_by}", device, engine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from edgeseg.backends.tensorrt.progress import Report
 from edgeseg.backends.tensorrt.target import THIS, choose_target
 from edgeseg.bundle import Graph
 from edgeseg.errors import EdgesegError
+from edgeseg.events import Event
 
 Note = Callable[[str], None]
 """Takes one line for the user: why an engine that is there is built again, or what is being waited for."""
@@ -80,6 +83,12 @@ def is_there(request: Request) -> bool:
         return False
 
 
+def fingerprint(request: Request) -> str | None:
+    """The SHA-256 of the engine that the cache has; None where it has none."""
+    engine = _found(request)
+    return None if engine is None else hashlib.sha256(engine.plan).hexdigest()
+
+
 def describe(request: Request, agreement: Mapping[str, object]) -> None:
     """Write into the description of an engine that is there how near it comes to the graph it was built from.
 
@@ -104,13 +113,15 @@ def obtain(request: Request, report: Report, note: Note) -> Engine:
     cache, name = EngineCache(cache_folder()), request.file.name
     if not request.force and (found := _there(cache, identity, gpu)) is not None:
         return found
-    with cache.lock(identity.key, lambda: note(f"another process is building the engine for {name}: waiting for it")):
+    waiting = Event("engine.waiting", f"another process is building the engine for {name}: waiting for it", graph=name)
+    with cache.lock(identity.key, lambda: note(waiting)):
         if not request.force:
             loaded = cache.load(identity)
             if loaded.plan is not None:
                 return Engine(loaded.plan, identity)
             if refusal := loaded.refusal or _outdated(cache, identity, request):
-                note(f"engine for {name} {refusal}: building it again")
+                text = f"engine for {name} {refusal}: building it again"
+                note(Event("engine.rebuilding", text, logging.WARNING, graph=name, reason=refusal))
         built = build_engine(library, request.file, request.graph, target, report)
         cache.store(identity, request.origin, built)
     return Engine(built.plan, identity, built.summary["build_s"])

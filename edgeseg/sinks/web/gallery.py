@@ -29,7 +29,8 @@ class Gallery:
     """A slot for the newest frame. `put` belongs to the pipeline's thread, all else to the server's event loop."""
 
     def __init__(self) -> None:
-        self._newest: tuple[Frame, Result] | None = None
+        self.newest: tuple[Frame, Result] | None = None
+        """The newest frame with its result; read on any thread."""
         self.least = 0.0
         """Instances that score less are not shown."""
         self._look: asyncio.Task[None] | None = None
@@ -41,7 +42,7 @@ class Gallery:
 
     def put(self, frame: Frame, result: Result) -> None:
         """Replace the newest frame: one assignment, which neither encodes nor waits."""
-        self._newest = frame, result
+        self.newest = frame, result
 
     @property
     def encoded(self) -> int:
@@ -66,7 +67,7 @@ class Gallery:
 
     def _fresh(self, now_s: float) -> Picture | None:
         """The picture of the newest frame; the one before it while that was encoded too short a time ago."""
-        newest = self._newest
+        newest = self.newest
         if newest is None or self._is_encoded(newest[1]) or now_s < self._next_s:
             return self._picture
         self._next_s = now_s + 1 / PICTURES_PER_S

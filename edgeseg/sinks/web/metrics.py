@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 
 from edgeseg.types import Frame, Result, Step
@@ -14,6 +15,16 @@ BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 """Upper bounds of the histograms' buckets, seconds."""
 _RATE_FRAMES = 30
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A metric with its samples, or those of one stream."""
+
+    name: str
+    kind: str
+    says: str
+    lines: tuple[str, ...]
 
 
 class Histogram:
@@ -76,32 +87,43 @@ class Metrics:
         with self._lock:
             return now_s - self._times_s[-1] if self._times_s else None
 
-    def lines(self) -> Iterator[str]:
-        """All of it in Prometheus' text format."""
+    def families(self, labels: Mapping[str, str]) -> list[Family]:
+        """All of it; every sample carries the labels."""
         with self._lock:
-            yield from metric("frames_total", "counter", "Frames processed.", [({}, sum(self._steps.values()))])
-            yield from metric("frames_dropped_total", "counter", "Frames that the source skipped.", [({}, self.drops)])
-            yield from metric("reconnects_total", "counter", "Connections that the source made anew.", [({}, self._reconnects)])
-            steps = [({"step": step.value}, self._steps[step]) for step in Step]
-            yield from metric("steps_total", "counter", "Frames by how much work they got.", steps)
-            yield from metric("instances", "gauge", "Instances in the newest frame.", [({}, self._found)])
-            yield from head("age_seconds", "histogram", "From the capture of a frame to its result.")
-            yield from self._age.lines("edgeseg_age_seconds", {})
-            yield from head("stage_seconds", "histogram", "What each stage of a frame took.")
-            for stage, histogram in self._stages.items():
-                yield from histogram.lines("edgeseg_stage_seconds", {"stage": stage})
+            steps = [({**labels, "step": step.value}, self._steps[step]) for step in Step]
+            stages = [(histogram, {**labels, "stage": stage}) for stage, histogram in self._stages.items()]
+            return [
+                metric("frames_total", "counter", "Frames processed.", [(labels, sum(self._steps.values()))]),
+                metric("frames_dropped_total", "counter", "Frames that the source skipped.", [(labels, self.drops)]),
+                metric("reconnects_total", "counter", "Connections that the source made anew.", [(labels, self._reconnects)]),
+                metric("steps_total", "counter", "Frames by how much work they got.", steps),
+                metric("instances", "gauge", "Instances in the newest frame.", [(labels, self._found)]),
+                _histograms("age_seconds", "From the capture of a frame to its result.", [(self._age, labels)]),
+                _histograms("stage_seconds", "What each stage of a frame took.", stages),
+            ]
 
 
-def metric(name: str, kind: str, says: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Iterator[str]:
-    """A counter or gauge with its samples; nothing where there is none."""
-    lines = [sample(f"edgeseg_{name}", labels, value) for labels, value in samples]
-    if lines:
-        yield from (*head(name, kind, says), *lines)
+def metric(name: str, kind: str, says: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> Family:
+    """A counter or gauge with its samples."""
+    return Family(name, kind, says, tuple(sample(f"edgeseg_{name}", labels, value) for labels, value in samples))
 
 
-def head(name: str, kind: str, says: str) -> tuple[str, str]:
-    """The two lines that introduce a metric."""
-    return f"# HELP edgeseg_{name} {says}", f"# TYPE edgeseg_{name} {kind}"
+def _histograms(name: str, says: str, histograms: Iterable[tuple[Histogram, Mapping[str, str]]]) -> Family:
+    lines = (line for histogram, labels in histograms for line in histogram.lines(f"edgeseg_{name}", labels))
+    return Family(name, "histogram", says, tuple(lines))
+
+
+def text_of(families: Iterable[Family]) -> str:
+    """Prometheus' text format, in which all samples of a metric stand together; one without samples is left out."""
+    found: dict[str, list[Family]] = {}
+    for family in families:
+        found.setdefault(family.name, []).append(family)
+    lines = []
+    for name, same in found.items():
+        samples = [line for family in same for line in family.lines]
+        if samples:
+            lines += [f"# HELP edgeseg_{name} {same[0].says}", f"# TYPE edgeseg_{name} {same[0].kind}", *samples]
+    return "\n".join([*lines, ""])
 
 
 def sample(name: str, labels: Mapping[str, str], value: float) -> str:

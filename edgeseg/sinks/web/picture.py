@@ -12,7 +12,7 @@ from edgeseg.errors import SinkError
 from edgeseg.opencv import opencv
 from edgeseg.types import Frame, Instances, Panoptic, Result, U8Array
 
-_SIDE_MAX = 1280
+SIDE_MAX = 1280
 """Longer side of the pictures that are sent, pixels: larger ones only fill the network."""
 _QUALITY = 80
 
@@ -34,15 +34,15 @@ def _limited_map(panoptic: Panoptic, least: float) -> Panoptic:
     return Panoptic(np.where(np.isin(panoptic.ids, [segment.id for segment in kept]), panoptic.ids, np.int32(0)), kept)
 
 
-def jpeg_of(frame: Frame, result: Result) -> bytes:
-    """The annotated picture, no longer than ``_SIDE_MAX`` on either side.
+def jpeg_of(frame: Frame, result: Result, side_max: int = SIDE_MAX) -> bytes:
+    """The annotated picture, no longer than ``side_max`` on either side.
 
     Raises:
         SinkError: it cannot be encoded.
     """
     cv2 = opencv()
     image: U8Array = annotate(frame.pixels, result)
-    if (scale := _SIDE_MAX / max(frame.image_hw)) < 1:
+    if (scale := side_max / max(frame.image_hw)) < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     if not done:

@@ -1,23 +1,51 @@
-"""What the page shows and what its viewers may change: the pipeline's thread puts frames in, the server's thread asks."""
+"""What a page shows of one stream and what its viewers may change: the pipeline's thread puts frames in, the server's thread asks."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import SinkError, UsageError
 from edgeseg.sinks.target import check_folder
 from edgeseg.sinks.web.gallery import Gallery, Picture
-from edgeseg.sinks.web.metrics import Metrics, metric
+from edgeseg.sinks.web.metrics import Family, Metrics, metric
 from edgeseg.sinks.web.recording import Recording, free_name
-from edgeseg.sinks.web.sensors import powers, temperatures
 from edgeseg.types import Frame, Result
 
 _FPS_MAX = 240.0
 SILENT_S = 10.0
-"""Without a frame for so long a run does not count as healthy."""
+"""Without a frame for so long a stream does not count as healthy."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One stream on a page."""
+
+    number: int | None = None
+    """From 0; None where it is the only one."""
+    source: str = ""
+    """What the overview calls its source; it holds no password."""
+    is_lost: Callable[[], bool] = lambda: False
+    """Whether its source has lost the connection and tries to make it anew; asked on the server's thread."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a stream is."""
+
+    kind: str
+    """``waiting`` for the first frame, ``live``, ``silent``, ``lost``, ``failed`` or ``ended``."""
+    says: str
+    """The same for people."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no frame comes any more."""
+        return self.kind in ("failed", "ended")
 
 
 class Show:
@@ -26,14 +54,20 @@ class Show:
     Args:
         record_dir: folder for recordings; None forbids them.
         clock: seconds of the monotonic clock.
+        channel: which stream it is.
 
     Raises:
         SinkError: nothing can be written in that folder.
     """
 
-    def __init__(self, record_dir: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, record_dir: Path | None = None, clock: Callable[[], float] = time.monotonic, channel: Channel | None = None) -> None:
         if record_dir is not None:
             check_folder(record_dir)
+        self.channel = channel or Channel()
+        self._stem = "edgeseg" if self.channel.number is None else f"edgeseg-{self.channel.number}"
+        self._lock = threading.Lock()
+        """Of the end, after which no recording starts."""
+        self._end: Condition | None = None
         self.gallery, self.metrics = Gallery(), Metrics()
         self._record_dir, self._clock = record_dir, clock
         self._recordings: list[Recording] = []
@@ -62,44 +96,76 @@ class Show:
         """Start or stop a recording; a second start or stop does nothing.
 
         Raises:
-            UsageError: the run was started without a folder for recordings.
+            UsageError: the run was started without a folder for recordings, or the stream is over.
             SinkError: nothing can be written there.
         """
         if self._record_dir is None:
             raise UsageError("recording needs a folder: start edgeseg run with --record-dir DIR")
-        is_on = bool(self._recordings) and self._recordings[-1].is_on
-        if on and not is_on:
-            self._begun += 1
-            path = free_name(self._record_dir, f"edgeseg-{time.strftime('%Y%m%d-%H%M%S')}-{self._begun}")
-            self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self._fps())]
-        elif is_on and not on:
+        if on and not self.is_recording:
+            self._start_recording(self._record_dir)
+        elif self.is_recording and not on:
             self._recordings[-1].finish()
 
+    def _start_recording(self, folder: Path) -> None:
+        with self._lock:
+            if self._end is not None:
+                raise UsageError(f"there is nothing to record: {self._end.says}")
+            self._begun += 1
+            path = free_name(folder, f"{self._stem}-{time.strftime('%Y%m%d-%H%M%S')}-{self._begun}")
+            self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self._fps())]
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether a recording takes frames now."""
+        return bool(self._recordings) and self._recordings[-1].is_on
+
+    def fail(self, says: str) -> None:
+        """No frame comes any more, because something went wrong."""
+        self._finish(Condition("failed", f"failed: {says}"))
+
+    def _finish(self, end: Condition) -> None:
+        with self._lock:
+            self._end = self._end or end
+
+    def condition(self) -> Condition:
+        """How the stream is now, for viewers."""
+        if self._end is not None:
+            return self._end
+        if self.channel.is_lost():
+            return Condition("lost", "connection lost, connecting anew")
+        if (illness := self.illness()) is not None:
+            return Condition("waiting" if self.gallery.newest is None else "silent", illness)
+        return Condition("live", "live")
+
     def illness(self) -> str | None:
-        """What is wrong with the run; None while frames come."""
+        """What is wrong with the stream, without what only viewers may know; None while frames come, and once it has ended as it should."""
+        if self._end is not None:
+            return "failed" if self._end.kind == "failed" else None
         silent_s = self.metrics.silent_s(self._clock())
         if silent_s is None:
             return "no frame yet"
         return f"no frame for {silent_s:.0f} s" if silent_s > SILENT_S else None
 
-    def metric_lines(self) -> Iterator[str]:
-        """Everything that is counted, in Prometheus' text format."""
-        yield from self.metrics.lines()
+    def families(self) -> list[Family]:
+        """Everything that is counted, labelled with the stream's number."""
+        labels = {"stream": str(self.channel.number or 0)}
         silent_s = self.metrics.silent_s(self._clock())
-        if silent_s is not None:
-            yield from metric("last_frame_seconds", "gauge", "Since the newest frame.", [({}, silent_s)])
-        yield from metric("viewers", "gauge", "Viewers that wait for a picture.", [({}, self.gallery.viewers)])
-        yield from metric("pictures_encoded_total", "counter", "Pictures encoded for viewers.", [({}, self.gallery.encoded)])
-        heat, power = temperatures(), powers()
-        yield from metric("temperature_celsius", "gauge", "Thermal zones.", [({"zone": name}, value) for name, value in heat.items()])
-        yield from metric("power_watts", "gauge", "Power sensors.", [({"sensor": name}, value) for name, value in power.items()])
+        since = [] if silent_s is None else [(labels, silent_s)]
+        return [
+            *self.metrics.families(labels),
+            metric("stream_healthy", "gauge", "1 while frames come, and after a good end.", [(labels, int(self.illness() is None))]),
+            metric("last_frame_seconds", "gauge", "Since the newest frame.", since),
+            metric("viewers", "gauge", "Viewers that wait for a picture.", [(labels, self.gallery.viewers)]),
+            metric("pictures_encoded_total", "counter", "Pictures encoded for viewers.", [(labels, self.gallery.encoded)]),
+        ]
 
     def close(self) -> None:
-        """Make recordings whole.
+        """The stream has ended: make recordings whole.
 
         Raises:
             SinkError: one could not be written.
         """
+        self._finish(Condition("ended", "the stream has ended"))
         for recording in self._recordings:
             recording.join()
         failed = [one.error for one in self._recordings if one.error is not None]

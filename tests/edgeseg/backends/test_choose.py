@@ -93,7 +93,7 @@ def test_a_plan_waits_starts_on_another_or_does_without(
     monkeypatch.setattr(backends, "BACKENDS", {other: Probed(YES) for other in ("gpu", "cpu")})
     monkeypatch.setattr(backends, "_GPU_FIRST", ("gpu",))
     monkeypatch.setattr(backends, "find_gpu", lambda: "a GPU")
-    monkeypatch.setattr(backends, "_ON_CPU", ("cpu",))
+    monkeypatch.setattr(backends, "ON_CPU", ("cpu",))
 
     found = plan(name, build, lambda other: other == "cpu" or other in built)
 

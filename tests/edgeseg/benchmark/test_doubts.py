@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.benchmark.doubts import doubts
+from edgeseg.benchmark.nvml import GpuReading
 from edgeseg.types import Step
 from tests.edgeseg.benchmark.made_up import CALM, samples, steady
 
@@ -100,6 +101,9 @@ def test_steps_are_judged_each_by_itself():
         ({"busy_s": None, "load_1_min": 0.5}, {}, None, ""),
         ({}, {"steal_s": 1.0}, "stolen", "kept 5.0% of the processors' time"),
         ({}, {"steal_s": 0.1}, None, ""),
+        ({"gpu": GpuReading(1980)}, {"gpu": GpuReading(1400)}, "throttled", "the GPU's clock fell from 1980 to 1400 MHz"),
+        ({"gpu": GpuReading()}, {"gpu": GpuReading(slowed_by=("heat",))}, "throttled", "slowed down by heat at 1 of 2 looks"),
+        ({"gpu": GpuReading(1980)}, {"gpu": GpuReading(1965)}, None, ""),
     ],
 )
 def test_sensors_are_heard(first, last, kind, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgeseg.benchmark.nvml import GpuReading
 from edgeseg.benchmark.sensors import Reading, Watch, energy_j, read_sensors
 
 
@@ -75,12 +76,19 @@ def test_files_that_hold_no_number_are_passed_over(tmp_path, write):
         ([{"energy_j": 5.0}, {"energy_j": 25.0}], 20),
         ([{"energy_j": 25.0}, {"energy_j": 5.0}], None),
         ([{"power_w": 3.0}, {"power_w": 5.0}], 8),
+        ([{"power_w": 3.0, "gpu": GpuReading(power_w=50.0)}, {"power_w": 5.0, "gpu": GpuReading(power_w=70.0)}], 128),
+        ([{"gpu": GpuReading(energy_j=1000.0)}, {"gpu": GpuReading(energy_j=1090.0)}], 90),
         ([{}, {}], None),
     ],
 )
 def test_energy_is_of_the_counter_or_of_the_mean_power(readings, joules):
-    """Two seconds; a counter that began anew says nothing."""
+    """Two seconds; a counter that began anew says nothing, and what a GPU takes is added."""
     assert energy_j([Reading(2.0 * i, **given) for i, given in enumerate(readings)]) == joules
+
+
+def test_a_gpu_is_looked_at_where_one_is_watched(tmp_path):
+    """Beside the files of the machine."""
+    assert read_sensors(tmp_path, lambda: GpuReading(1000.0)).gpu == GpuReading(1000.0)
 
 
 def test_a_watch_looks_once_a_second():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
+from edgeseg.backends import BACKENDS
+from edgeseg.benchmark.nvml import GpuReading
 from edgeseg.bundle import read_bundle
-from edgeseg.cli import main
+from edgeseg.cli import bench, main
 from tests.bundles import tiny_bundle
+from tests.edgeseg.made_up_engines import Engines
 
 CLIP = "synthetic:seed=1,frames=8,size=64x48"
 OPTIONS = ["--backend", "onnxruntime", "--threads", "1"]
@@ -65,6 +69,24 @@ def test_bench_refuses_what_cannot_work(bundle, capsys, arguments, code, message
     assert main(["bench", str(bundle), CLIP, *arguments, *OPTIONS]) == code
 
     assert message in capsys.readouterr().err
+
+
+def test_bench_tells_of_a_gpu_and_of_the_engines_that_ran(bundle, tmp_path, capsys, monkeypatch):
+    """Its clock, heat and power are in the record and in the text, and an engine's hash is beside those of the bundle."""
+    engines, file = Engines(), tmp_path / "bench.json"
+    monkeypatch.setattr(engines, "name", "tensorrt")
+    engines.gate.set()
+    monkeypatch.setitem(BACKENDS, "tensorrt", engines)
+    monkeypatch.setattr(bench, "fingerprint", lambda request: f"hash of {request.file.name} in {request.precision}")
+    monkeypatch.setattr(bench, "watched_gpu", lambda: nullcontext(lambda: GpuReading(1410.0, 62.0, 71.5)))
+
+    assert main(["bench", str(bundle), CLIP, "--frames", "4", "--warm-up", "1", "--json", str(file), "--backend", "tensorrt"]) == 0
+
+    found = json.loads(file.read_text())
+    assert found["backend"]["engines"] == {"key": "hash of key.onnx in fp32"}
+    assert found["readings"][0]["gpu"]["power_w"] == 71.5
+    assert found["energy_j_per_frame"] > 0
+    assert "GPU clock 1410 to 1410 MHz, GPU 62 to 62 degrees, GPU 72 to 72 W" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "not significant"), (0.8, "faster"), (1.25, "slower")])

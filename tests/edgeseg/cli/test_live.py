@@ -13,12 +13,12 @@ from edgeseg.sources.settings import FOREVER, LiveSettings
 def settings(*arguments):
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_live_options(parser)
-    return live_settings(parser.parse_args(arguments), print)
+    return live_settings(parser.parse_args(arguments))
 
 
 def test_defaults_are_those_of_the_library():
     """Nothing given is what `open_source` does by itself."""
-    assert settings() == LiveSettings(note=print)
+    assert settings() == LiveSettings()
 
 
 @pytest.mark.parametrize(("text", "attempts"), [("never", 0), ("forever", FOREVER), ("0", 0), ("12", 12)])

@@ -46,19 +46,21 @@ def test_video_and_lines_hold_every_frame(bundle, tmp_path, capsys, backend):
 @pytest.mark.parametrize("family", OUTPUTS)
 @pytest.mark.parametrize("options", [[], ["--schedule", "fixed:2", "--track", "--smooth"], ["--schedule", "fixed:2", "--overlap"]])
 def test_every_family_reaches_every_output(tmp_path, family, options):
-    """Lines, video and pictures, with and without what video adds; pictures are painted on. Maps cannot be smoothed."""
+    """Lines, detections, video and pictures, with and without what video adds; pictures are painted on. Maps cannot be smoothed."""
     options = [option for option in options if option != "--smooth" or family != panoptic.NAME]
     bundle, video, lines, folder = tiny_bundle(tmp_path / "b", family=family), tmp_path / "o.mp4", tmp_path / "o.jsonl", tmp_path / "o"
+    detections = tmp_path / "o.json"
     command = ["run", str(bundle), CLIP, "--backend", "onnxruntime", "--threads", "1", *options]
 
     assert main([*command, "--out", str(video), "--jsonl", str(lines)]) == 0
-    assert main([*command, "--out", f"{folder}/"]) == 0
+    assert main([*command, "--out", f"{folder}/", "--coco", str(detections)]) == 0
 
     records = [json.loads(line) for line in lines.read_text().splitlines()]
     expected = [(found.class_id, pytest.approx(found.box)) for found in tiny_expected((48, 64), family=family)]
     assert [record["frame"] for record in records] == [0, 1, 2, 3]
     assert [(entry["class_id"], entry["box"]) for entry in records[0]["instances"]] == expected
     assert all(len(record["instances"]) for record in records)
+    assert {entry["image_id"] for entry in json.loads(detections.read_text())} == {0, 1, 2, 3}
     with open_source(video) as source:
         assert source.info.frame_count == 4
     with open_source(CLIP) as source:
@@ -180,6 +182,8 @@ def test_max_frames_ends_early(bundle, tmp_path):
         ([CLIP, "--out", "TMP/out.avi"], 2, "its ending is none that can be written"),
         ([CLIP, "--jsonl", "TMP/picture.png", "--out", "TMP/picture.png"], 2, "would overwrite the source or another output"),
         (["TMP/picture.png", "--out", "TMP/picture.png"], 2, "would overwrite the source"),
+        (["TMP/picture.png", "--coco", "TMP/picture.png"], 2, "would overwrite the source"),
+        ([CLIP, "--coco", "TMP/missing/out.json"], 1, "mkdir -p"),
         (["TMP/picture.png", "--out", "TMP/"], 2, "would overwrite the source"),
         (["TMP", "--out", "TMP/"], 2, "would overwrite the source"),
         ([CLIP, "--jsonl", "/dev/full", "--backend", "onnxruntime"], 1, "No space left on device"),
@@ -231,13 +235,13 @@ def test_damaged_bundle_is_an_error_that_leaves_older_results(bundle, picture, t
 def test_interrupt_finishes_the_outputs(bundle, tmp_path, capsys, monkeypatch):
     """Ctrl-C ends the run with code 130; the video up to there can be played."""
 
-    def interrupt_at_third(_self, steps=1, detail=""):
-        interrupt_at_third.calls += steps
+    def interrupt_at_third(_self, _result):
+        interrupt_at_third.calls += 1
         if interrupt_at_third.calls == 3:
             raise KeyboardInterrupt
 
     interrupt_at_third.calls = 0
-    monkeypatch.setattr("edgeseg.cli.progress._PlainProgress.advance", interrupt_at_third)
+    monkeypatch.setattr("edgeseg.cli.status.StreamStatus.see", interrupt_at_third)
     video = tmp_path / "out.mp4"
 
     assert main(["run", str(bundle), CLIP, "--out", str(video), "--backend", "onnxruntime"]) == 130

@@ -36,7 +36,7 @@ class Straight(SyntheticSource):
 def test_engines_are_built_as_asked(bundle, capsys, monkeypatch, engines, options, now, lines):
     """Aside, with a line when they take over, in front of the first frame, or not at all; frames come out all the same."""
     engines.gate.set()
-    monkeypatch.setattr(backends, "_ON_CPU", ("onnxruntime",))
+    monkeypatch.setattr(backends, "ON_CPU", ("onnxruntime",))
     monkeypatch.setattr("edgeseg.cli.run.open_source", lambda *_: Straight(SceneConfig(seed=1, frame_count=3, size_hw=(48, 64))))
 
     assert main(["run", str(bundle), CLIP, *options]) == 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from edgeseg.cli import main
+from edgeseg.errors import SourceError
 from edgeseg.opencv import opencv
+from edgeseg.sinks import WebPage
 from edgeseg.sources import open_source
+from edgeseg.sources.rtsp import RtspCapture
 from tests.bundles import tiny_bundle
 
 CLIPS = [f"synthetic:seed={seed},frames={frames},size=64x48" for seed, frames in ((1, 6), (2, 4), (3, 6))]
@@ -97,11 +101,56 @@ def test_each_stream_has_its_maps(tmp_path):
     ]
 
 
+def test_each_stream_has_its_detections(bundle, tmp_path):
+    """A COCO file for each in the folder, with the numbers of its own frames."""
+    assert main(["run", str(bundle), *CLIPS[:2], "--coco", f"{tmp_path}/found", "--max-frames", "3", *OPTIONS]) == 0
+
+    for number in (0, 1):
+        records = json.loads((tmp_path / "found" / f"{number}.json").read_text())
+        assert [record["image_id"] for record in records] == [0, 0, 1, 1, 2, 2]
+    assert len(list((tmp_path / "found").iterdir())) == 2
+
+
+def test_all_streams_are_on_one_page(bundle, tmp_path, capsys, monkeypatch):
+    """Those that run and one that could not be opened; each frame reaches its own part, and one that fails says so there."""
+    pages = []
+
+    class Watched(WebPage):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            pages.append(self)
+
+    def refuse(capture):
+        raise SourceError(f"{capture.name} cannot be opened")
+
+    monkeypatch.setattr("edgeseg.cli.serve.WebPage", Watched)
+    monkeypatch.setattr(RtspCapture, "open", refuse)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    opencv().imwrite(str(pictures / "1.png"), np.zeros((20, 20, 3), np.uint8))
+    (pictures / "2.png").write_bytes(b"damaged")
+    options = ["--serve", "127.0.0.1:0", *OPTIONS]
+
+    assert main(["run", str(bundle), "rtsp://user:secret@camera/", CLIPS[0], str(pictures), *options]) == 1
+
+    shows = {number: sink._show for number, sink in enumerate(pages[0].sinks)}
+    assert {number: show.condition().kind for number, show in shows.items()} == {0: "failed", 1: "ended", 2: "failed"}
+    assert [shows[number].gallery.newest[0].index for number in (1, 2)] == [5, 0]
+    assert [show.channel.source for show in shows.values()] == ["rtsp://***@camera/", "synthetic:seed=1", str(pictures)]
+    assert "2.png" in shows[2].condition().says
+    told = capsys.readouterr().err
+    assert re.search(r"^web page http://127\.0\.0\.1:\d+/$", told, re.MULTILINE)
+    assert "secret" not in told + str([(show.channel.source, show.condition()) for show in shows.values()])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--overlap", "--schedule", "fixed:5"], 2, "Leave --overlap out, or run one source"),
-        (["--out", "TMP/out.mp4"], 2, "is one file for 2 sources. Give a folder"),
+        (["--out", "TMP/out.mp4"], 2, "--out TMP/out.mp4 is one file for 2 sources. Give a folder"),
+        (["--coco", "TMP/out.json"], 2, "--coco TMP/out.json is one file for 2 sources. Give a folder"),
+        (["--serve", "nonsense"], 2, "give PORT or HOST:PORT"),
+        (["--record-dir", "TMP"], 2, "Give --serve HOST:PORT as well"),
         (["--out", "TMP/missing/out/"], 1, "mkdir -p"),
         (["--schedule", "never"], 2, "there is no schedule 'never'"),
         (["--jsonl", "TMP/a", "--out", "TMP/a"], 2, "would overwrite the source or another output"),
@@ -115,7 +164,7 @@ def test_what_cannot_work_is_one_message_and_a_code(bundle, tmp_path, capsys, ar
 
     error = capsys.readouterr().err
     assert error.splitlines()[-1].startswith("edgeseg: error: ")
-    assert message in error
+    assert message.replace("TMP", str(tmp_path)) in error
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeseg.sinks import JsonlSink, PanopticSink, video
+from edgeseg.sinks import CocoSink, JsonlSink, PanopticSink, video
 from edgeseg.sinks import base as sinks_base
 from edgeseg.sinks.video import VideoSink
 from edgeseg.sources import open_source
@@ -85,6 +85,23 @@ def test_lines_stay_whole(tmp_path, make_frame, make_result):
             text = (tmp_path / f"{n}.jsonl").read_text()
             assert [json.loads(line)["frame"] for line in text.splitlines()][:whole] == list(range(whole))
             assert text.endswith("\n")
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io")  # files that were being opened when the interrupt came
+def test_detections_stay_whole(tmp_path, make_frame, make_result):
+    """Wherever the interrupt comes, the file is a list with all instances of each frame in it, and no half file is left."""
+    boxes = ((20, 40, 60, 80), (70, 10, 120, 50))
+    places = list(
+        runs(lambda n: CocoSink(tmp_path / f"{n}.json"), lambda sink, index: sink.write(make_frame(index), make_result(boxes, index=index)))
+    )
+
+    assert {whole for _, whole in places} == {0, 1, 2}
+    for n, whole in places:
+        if whole:
+            images = [record["image_id"] for record in json.loads((tmp_path / f"{n}.json").read_text())]
+            assert images[: 2 * whole] == [index for index in range(whole) for _ in boxes]
+            assert len(images) % 2 == 0
+            assert not (tmp_path / f".{n}.json.partial").exists()
 
 
 def test_half_a_line_is_taken_away(tmp_path, make_frame, make_result, monkeypatch):

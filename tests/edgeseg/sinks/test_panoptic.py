@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.errors import SinkError, UsageError
 from edgeseg.opencv import opencv
-from edgeseg.sinks import JsonlSink, open_maps
+from edgeseg.sinks import JsonlSink
 from edgeseg.sinks.panoptic import LISTING, PanopticSink, ids_of
 from edgeseg.types import Frame, Label, Panoptic, Result, Segment, Step
 
@@ -122,7 +122,7 @@ def test_far_apart_track_ids_have_ids_of_their_own():
 
 def test_pictures_keep_their_names(tmp_path):
     """Maps are called like the pictures of a folder, always as PNG, and the listing names both."""
-    with open_maps(str(tmp_path), fps=None, frame_count=2) as sink:
+    with PanopticSink(tmp_path, keep_names=True) as sink:
         sink.write(frame_of(0, "a.jpg"), result_of())
         sink.write(frame_of(1, "a.png", hw=(15, 16)), result_of(index=1, hw=(15, 16)))
 

@@ -26,6 +26,7 @@ def test_pictures_come_in_natural_order_and_the_rest_is_skipped(tmp_path):
     assert [frame.index for frame in frames] == [0, 1, 2]
     assert [frame.image_hw for frame in frames] == [(6, 3), (5, 3), (4, 3)]
     assert (source.info.frame_count, source.info.image_hw) == (3, None)
+    assert (source.info.pictures, source.info.holds_pictures) == (("frame1.png", "frame2.JPG", "frame10.png"), True)
 
 
 @pytest.mark.parametrize("names", [["a2", "a10", "b1"], ["1", "a"], ["2", "10"], ["A1", "a2"], ["x3", "x²"]])

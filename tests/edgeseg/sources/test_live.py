@@ -75,6 +75,19 @@ def test_a_lost_connection_is_made_anew_with_growing_waits():
     assert stage.source.counts == SourceCounts(reconnects=1)
 
 
+def test_it_is_lost_while_it_is_connected_anew():
+    """Not before, not after; seen by what waits between the attempts."""
+    stage, seen = Stage(shot(1), Lost(), Refused(), shot(2), reconnect=2), []
+    stage.source._wait = lambda seconds: seen.append(stage.source.is_lost) or stage.clock.wait(seconds)
+    frames = iter(stage.source)
+
+    next(frames)
+    assert not stage.source.is_lost
+    next(frames)
+
+    assert (seen, stage.source.is_lost) == ([True, True], False)
+
+
 def test_attempts_are_counted_in_a_row():
     """A picture in between allows all attempts again; as many without one are an error that says why the last one failed."""
     stage = Stage(shot(), Lost(), Refused(), shot(), Lost(), Refused(), shot(), reconnect=2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
 import pytest
 
 from edgeseg.backends.tensorrt import cache as cache_module
-from edgeseg.backends.tensorrt.engines import Request, describe, engine_for, obtain
+from edgeseg.backends.tensorrt.engines import Request, describe, engine_for, fingerprint, obtain
 from edgeseg.backends.tensorrt.gpu import Gpu
 from edgeseg.bundle import Graph, TensorSpec
 from edgeseg.errors import BackendError
@@ -70,6 +71,15 @@ def test_the_sidecar_takes_what_a_comparison_found(ask, workshop, folder, file):
     assert json.loads(sidecar.read_text())["agreement"] == {"lost": 3}
     assert ask()[0].build_s is None
     assert sorted(path.suffix for path in folder.iterdir()) == [".engine", ".json"]
+
+
+def test_an_engine_has_the_fingerprint_of_its_bytes(ask, workshop, file):
+    """The SHA-256 of what is there, and none before."""
+    request = Request(file, GRAPH, "fp16")
+    assert fingerprint(request) is None
+    plan = ask()[0].plan
+
+    assert fingerprint(request) == hashlib.sha256(plan).hexdigest()
 
 
 def test_an_engine_that_is_not_there_is_not_described(workshop, folder, file):

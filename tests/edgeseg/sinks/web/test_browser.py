@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from edgeseg.sinks.web import WebSink
+from edgeseg.sinks.web import Address, Channel, WebPage, WebSink
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+NONE = "\N{EN DASH}"
 BOXES = ((20, 40, 60, 80), (70, 10, 120, 50))
 
 
@@ -33,32 +34,54 @@ def browser():
 
 
 @pytest.fixture
-def run(page, make_frame, make_result):
-    """A run that goes on beside the test: numbered frames with two instances, scores 0.9 and 0.8."""
-    over = threading.Event()
+def feed(make_frame, make_result):
+    """Feeds sinks until the test ends: numbered frames with two instances, scores 0.9 and 0.8."""
+    over, threads = threading.Event(), []
 
-    def feed():
+    def work(sinks):
         index = 0
         while not over.wait(0.02):
             result = replace(make_result(BOXES, index=index, track_ids=[4, -1]), spans={"infer": 0.02})
-            page.write(make_frame(index), result)
+            for sink in sinks:
+                sink.write(make_frame(index), result)
             index += 1
 
-    thread = threading.Thread(target=feed)
-    thread.start()
-    yield page
+    def start(*sinks):
+        threads.append(threading.Thread(target=work, args=(sinks,)))
+        threads[-1].start()
+
+    yield start
     over.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
 
 
-def opened(browser, sink: WebSink, size: str):
+@pytest.fixture
+def run(page, feed):
+    """A run that goes on beside the test."""
+    feed(page)
+    return page
+
+
+@pytest.fixture
+def several(tmp_path, feed):
+    """Two streams that go on, one that is being connected anew, and one that failed."""
+    names = ("synthetic:seed=7", "rtsp://192.168.0.10/a-name-that-is-long-enough-to-be-cut-off", "rtsp://192.168.0.11/1", "/dev/video0")
+    channels = [Channel(number, name, lambda number=number: number == 2) for number, name in enumerate(names)]
+    with WebPage(Address("127.0.0.1", 0), record_dir=tmp_path, channels=channels) as page:
+        page.sinks[3].fail("/dev/video0 cannot be opened. Is the camera connected, and not used by another program?")
+        feed(page.sinks[0], page.sinks[1])
+        yield page
+
+
+def opened(browser, sink: WebSink | WebPage, size: str, picture: str = "#picture:not([hidden])"):
     """The page with its first picture, and whatever it complained of."""
     tab = browser.new_page(viewport=SIZES[size])
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(sink.url)
-    tab.wait_for_selector("#picture:not([hidden])")
+    tab.wait_for_selector(picture)
     return tab, complaints
 
 
@@ -115,4 +138,61 @@ def test_end_of_the_run_is_told(browser, page, make_frame, make_result):
     page.close()
 
     tab.wait_for_selector("#state:text-is('the run has ended or cannot be reached')")
+    tab.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_overview_shows_all_streams(browser, several, size):
+    """A tile for each with its state; pictures go on, nothing sticks out of the screen, and the console is empty."""
+    tab, complaints = opened(browser, several, size, ".tile:nth-child(2) img:not([hidden])")
+    first = tab.get_attribute(".tile:first-child img", "src")
+    tab.wait_for_selector(f".tile:first-child img:not([src='{first}'])")
+
+    assert tab.locator(".kind").all_text_contents() == ["live", "live", "reconnecting", "failed"]
+    assert tab.inner_text("#state") == "2 of 4 live"
+    assert tab.locator(".instances").all_text_contents() == ["2", "2", NONE, NONE]
+    assert tab.inner_text(".tile:nth-child(4) .says").startswith("failed: /dev/video0 cannot be opened.")
+    assert tab.evaluate("document.querySelector('.tile img').naturalWidth") == 128
+    assert tab.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
+    assert complaints == []
+    if folder := os.environ.get("EDGESEG_SCREENSHOTS"):
+        tab.screenshot(path=f"{folder}/streams-{size}.png")
+    tab.close()
+
+
+@pytest.mark.slow
+def test_tile_leads_to_the_page_of_its_stream(browser, several, tmp_path):
+    """Score and recording there are those of the one stream, the overview says that it is recorded, and a link leads back."""
+    tab, complaints = opened(browser, several, "phone", ".tile:nth-child(2) img:not([hidden])")
+
+    tab.click(".tile:nth-child(2)")
+    tab.wait_for_selector("#picture:not([hidden])")
+    assert tab.url.endswith("/streams/1/")
+    tab.fill("#least", "0.85")
+    tab.wait_for_selector("#list li:only-child")
+    tab.click("#record")
+    tab.wait_for_selector("#note:text-matches('edgeseg-1-.*: [1-9][0-9]* frames')")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"]["width"]
+    if folder := os.environ.get("EDGESEG_SCREENSHOTS"):
+        tab.screenshot(path=f"{folder}/stream-phone.png")
+    tab.click("#all")
+    tab.wait_for_selector(".tile:nth-child(2) .red:not([hidden])")
+    assert tab.locator(".tile:first-child .red").is_hidden()
+    assert tab.locator(".instances").all_text_contents()[:2] == ["2", "1"]
+    tab.close()
+
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_stream_that_failed_says_why(browser, several):
+    """On its page, where no picture ever was."""
+    tab = browser.new_page(viewport=SIZES["phone"])
+    tab.goto(f"{several.url}streams/3/")
+
+    tab.wait_for_selector("#wait:text-matches('^failed: /dev/video0')")
+    assert tab.inner_text("#state") == "failed"
+    if folder := os.environ.get("EDGESEG_SCREENSHOTS"):
+        tab.screenshot(path=f"{folder}/failed-phone.png")
     tab.close()

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgeseg.sinks.web.metrics import BUCKETS_S, Histogram, Metrics, metric
+from edgeseg.sinks.web.metrics import BUCKETS_S, Histogram, Metrics, metric, text_of
 from edgeseg.types import Step
 
 
-def samples(lines) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def samples(text) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Name and labels -> value, as Prometheus reads them."""
-    families = text_string_to_metric_families("\n".join(lines) + "\n")
+    families = text_string_to_metric_families(text)
     return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
@@ -26,7 +26,7 @@ def test_a_run_is_counted(make_frame, make_result):
         frame = replace(make_frame(index), reconnects=index // 7)
         metrics.add(frame, replace(make_result(index=index), step=step, spans=spans, age_s=0.015), now_s=index / 10)
 
-    found = samples(metrics.lines())
+    found = samples(text_of(metrics.families({})))
 
     assert found["edgeseg_frames_total", ()] == 4
     assert found["edgeseg_frames_dropped_total", ()] == 2
@@ -45,7 +45,7 @@ def test_nothing_is_known_before_the_first_frame(make_frame, make_result):
     """No rate and no silence; one frame alone has no rate either, and frames at one instant have none."""
     metrics = Metrics()
     assert (metrics.rate, metrics.silent_s(5.0)) == (None, None)
-    assert samples(metrics.lines())["edgeseg_frames_total", ()] == 0
+    assert samples(text_of(metrics.families({})))["edgeseg_frames_total", ()] == 0
 
     metrics.add(make_frame(), make_result(), now_s=1.0)
     metrics.add(make_frame(), make_result(), now_s=1.0)
@@ -61,7 +61,7 @@ def test_histogram_counts_as_numpy_does():
     for seconds in durations:
         histogram.add(float(seconds))
 
-    found = samples(histogram.lines("x", {}))
+    found = samples("\n".join([*histogram.lines("x", {}), ""]))
 
     for bound in BUCKETS_S:
         assert found["x_bucket", (("le", str(bound)),)] == np.count_nonzero(durations <= bound)
@@ -73,9 +73,26 @@ def test_labels_are_escaped():
     """Quotes, backslashes and line ends of a sensor's name come back as they were."""
     name = 'a "b" \\ c\nd'
 
-    assert samples(metric("heat", "gauge", "Says.", [({"zone": name}, 1.5)])) == {("edgeseg_heat", (("zone", name),)): 1.5}
+    assert samples(text_of([metric("heat", "gauge", "Says.", [({"zone": name}, 1.5)])])) == {("edgeseg_heat", (("zone", name),)): 1.5}
 
 
 def test_metric_without_samples_is_absent():
     """A machine without sensors says nothing of them."""
-    assert list(metric("heat", "gauge", "Says.", [])) == []
+    assert text_of([metric("heat", "gauge", "Says.", [])]) == ""
+
+
+def test_streams_share_a_metric_and_differ_in_their_label(make_frame, make_result):
+    """All samples of a metric stand under one head, as the format asks for."""
+    streams = [Metrics(), Metrics()]
+    for number, metrics in enumerate(streams):
+        for index in range(number + 1):
+            metrics.add(make_frame(index), replace(make_result(index=index), spans={"infer": 0.1}), now_s=float(index))
+
+    text = text_of([family for number, metrics in enumerate(streams) for family in metrics.families({"stream": str(number)})])
+
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    assert [text.count(f"{kind} edgeseg_frames_total ") for kind in ("# HELP", "# TYPE")] == [1, 1]
+    found = samples(text)
+    assert [found["edgeseg_frames_total", (("stream", number),)] for number in ("0", "1")] == [1, 2]
+    assert found["edgeseg_stage_seconds_count", (("stage", "infer"), ("stream", "1"))] == 2

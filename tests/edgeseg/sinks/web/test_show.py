@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edgeseg.errors import SinkError, UsageError
-from edgeseg.sinks.web.show import SILENT_S, Show
+from edgeseg.sinks.web.show import SILENT_S, Channel, Show
 from edgeseg.sources import open_source
 
 
@@ -120,3 +120,53 @@ def test_failed_recording_is_an_error_at_the_end(tmp_path, make_frame, make_resu
     with pytest.raises(SinkError, match="size of the picture changed"):
         show.close()
     show.close()
+
+
+def test_condition_says_how_a_stream_is(make_frame, make_result):
+    """Waiting, live, silent, lost and, before all else, the first end that it came to; health keeps the reason of a failure to itself."""
+    clock, lost = Clock(), []
+    show = Show(clock=clock, channel=Channel(3, "camera", lambda: bool(lost)))
+    seen = [show.condition()]
+    show.put(make_frame(), make_result())
+    seen.append(show.condition())
+    clock.now_s += SILENT_S + 1
+    seen.append(show.condition())
+    lost.append(True)
+    seen.append(show.condition())
+    show.fail("the cable is out")
+    show.close()
+    seen.append(show.condition())
+
+    assert [(condition.kind, condition.is_over) for condition in seen] == [
+        ("waiting", False),
+        ("live", False),
+        ("silent", False),
+        ("lost", False),
+        ("failed", True),
+    ]
+    assert seen[-1].says == "failed: the cable is out"
+    assert show.illness() == "failed"
+
+
+def test_end_of_a_stream_is_no_illness(tmp_path, make_frame, make_result):
+    """A file that was read to its end is fine, and nothing more can be recorded of it."""
+    show = Show(tmp_path, channel=Channel(0, "clip.mp4"))
+    show.put(make_frame(), make_result())
+    show.close()
+
+    assert (show.condition().kind, show.illness()) == ("ended", None)
+    with pytest.raises(UsageError, match="nothing to record: the stream has ended"):
+        show.record(True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recordings_of_streams_have_names_of_their_own(tmp_path, make_frame, make_result):
+    """Two streams that are recorded in the same second write two files, which say whose they are."""
+    shows = [Show(tmp_path, channel=Channel(number, "clip")) for number in (0, 12)]
+    for show in shows:
+        show.record(True)
+        show.put(make_frame(), make_result())
+        show.close()
+
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name.split("-")[:2] for name in names] == [["edgeseg", "0"], ["edgeseg", "12"]]

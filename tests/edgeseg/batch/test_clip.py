@@ -1,0 +1,88 @@
+"""One clip of a batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgeseg.batch import clip, process
+from edgeseg.batch.fingerprint import Fingerprint
+from edgeseg.cli import main
+from edgeseg.errors import BundleError, SinkError, SourceError
+from edgeseg.sources import open_source
+
+
+def without_time(file: Path) -> list[dict]:
+    """Lines without what depends on the moment."""
+    return [{name: value for name, value in json.loads(line).items() if name != "age_ms"} for line in file.read_text().splitlines()]
+
+
+def test_results_are_those_of_a_run(make_job, folder, tmp_path):
+    """The lines of `edgeseg run`, an annotated video, and nothing else; the outcome says what there is."""
+    job = make_job()
+    job = replace(job, options=replace(job.options, video=True))
+
+    outcome = process(job)
+
+    assert (outcome.frames, outcome.instances, outcome.error) == (4, 8, None)
+    assert outcome.files == {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert list(outcome.files) == ["clip.mp4", "clip.jsonl"]
+    assert outcome.fingerprint == Fingerprint.of(Path(job.source))
+    run = tmp_path / "run.jsonl"
+    assert main(["run", job.options.bundle, job.source, "--jsonl", str(run), "--backend", "onnxruntime"]) == 0
+    assert without_time(folder / "clip.jsonl") == without_time(run)
+    with open_source(folder / "clip.mp4") as video:
+        assert video.info.frame_count == 4
+
+
+def test_damaged_clip_is_an_outcome_without_files(make_job, folder):
+    """Nothing is left in the folder, and older results stay."""
+    job = make_job()
+    Path(job.source).write_bytes(b"no video")
+    (folder / "clip.jsonl").write_text("older")
+
+    outcome = process(job)
+
+    assert isinstance(outcome.error, SourceError)
+    assert [path.name for path in folder.iterdir()] == ["clip.jsonl"]
+    assert (folder / "clip.jsonl").read_text() == "older"
+
+
+def test_clip_that_changes_while_it_is_read_fails(make_job, folder, monkeypatch):
+    """Its results would be of neither of the two."""
+    job = make_job()
+    monkeypatch.setattr(clip, "run", lambda *_: os.utime(job.source, ns=(1, 1)))
+
+    outcome = process(job)
+
+    assert "was written to while it was read" in str(outcome.error)
+    assert list(folder.iterdir()) == []
+
+
+def test_places_that_fail_are_outcomes(make_job, options):
+    """A clip that went away, a folder that did, a bundle that did; all travel between processes."""
+    job = make_job()
+    gone = replace(job, source=f"{job.source}.gone")
+    nowhere = replace(job, folder=f"{job.folder}/nowhere")
+    empty = replace(job, options=replace(options, bundle=job.folder))
+
+    errors = [pickle.loads(pickle.dumps(process(each))).error for each in (gone, nowhere, empty)]  # noqa: S301  our own bytes
+
+    assert [type(error) for error in errors] == [SourceError, SinkError, BundleError]
+    assert "clip.mp4.gone: No such file" in str(errors[0])
+
+
+def test_settings_are_what_results_depend_on(options):
+    """Of the bundle the manifest's hash; threads and places are none."""
+    settings = options.settings()
+
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings == replace(options, threads=7, bundle=f"{options.bundle}/../tiny").settings()
+    assert {"schedule", "between", "track", "smooth", "score", "backend", "precision", "video", "bundle"} <= settings.keys()
+    with pytest.raises(OSError, match="No such file"):
+        replace(options, bundle="gone").settings()
