@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -171,12 +172,12 @@ def viewer(url: str) -> Iterator[None]:
     done = threading.Event()
 
     def watch() -> None:
-        with suppress(OSError), urllib.request.urlopen(f"{url.rstrip('/')}/stream.mjpg", timeout=60) as stream:  # noqa: S310 - the page that runs here
+        with suppress(OSError, HTTPException), urllib.request.urlopen(f"{url.rstrip('/')}/stream.mjpg", timeout=60) as stream:  # noqa: S310 - the page that runs here
             while not done.is_set() and stream.read(65536):
                 pass
 
     def ask() -> None:
-        with suppress(OSError):
+        with suppress(OSError, HTTPException):
             while not done.wait(5):
                 urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=60).read()  # noqa: S310 - as above
 
