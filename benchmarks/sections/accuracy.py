@@ -92,7 +92,7 @@ PRECISIONS = Section(
 )
 SCHEDULES = Section(
     "What schedules cost in accuracy",
-    "Every schedule gets each frame in turn. Costs are means over the clips, with quartiles. [Video](video.md) explains the runs.",
+    "Every schedule gets each frame in turn. Costs are means over the clips, with quartiles. [Which schedule](schedules.md) says more.",
     ("video_accuracy",),
     (
         "python -m benchmarks.video_accuracy --out benchmarks/results/video_accuracy.json",

@@ -45,7 +45,7 @@ def _growth_row(record: Record) -> tuple[object, ...]:
 FRAMES = Section(
     "What a frame of video costs",
     "Contenders take turns on stretches of 25 frames of one clip. Overlapped contenders get their frames at 30 a second, as from a "
-    "camera; with filler weights their results are few. [Which schedule](schedules.md) and [Mask R-CNN](maskrcnn.md) say what follows from it.",
+    "camera; with filler weights their results are few. [Which schedule](schedules.md) and [Mask R-CNN](maskrcnn.md) say more.",
     ("video_frame_demo", "video_frame", "video_frame_maskrcnn_demo", "video_frame_maskrcnn"),
     ("python -m benchmarks.video_frame --bundle BUNDLE --clip video.mp4 --out benchmarks/results/video_frame.json",),
     _frames,
