@@ -54,7 +54,7 @@ EXTRAS = {
 setup(
     name="edgeseg",
     version=version(),
-    description="Real-time instance segmentation from official YOLACT checkpoints, without PyTorch at run time",
+    description="Instance and panoptic segmentation of live video from published checkpoints, without PyTorch at run time",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
