@@ -51,13 +51,16 @@ def export_repository(bundle: Bundle, folder: Path, precision: str, name: str) -
 
     Raises:
         UsageError: the name is none for a model, or the folder holds something else.
-        BundleError: the bundle has no such precision, or has tensors that Triton cannot have.
+        BundleError: the bundle has no such precision, or has names or tensors that Triton cannot have.
         MissingDependencyError: neither ONNX Runtime nor OpenVINO is installed.
         BackendError: a graph is not what the manifest says.
         SinkError: it cannot be written there.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"a model cannot be called {name!r}: give letters, digits, '_', '-' and '.', with a letter or digit first")
+    # They become folders, and a manifest may come from anywhere.
+    if odd := [graph for graph in bundle.graphs if not _NAME.fullmatch(graph)]:
+        raise BundleError(f"{bundle.path}: graph {odd[0]!r} cannot be a part of a model's name. Do not use this bundle.")
     folder = folder.resolve()
     check_folder(folder.parent)
     _refuse_others(folder)
@@ -106,7 +109,12 @@ def _write_model(bundle: Bundle, folder: Path, graph: str, precision: str) -> st
     (folder / MODEL).parent.mkdir(parents=True)
     shutil.copyfile(file, folder / MODEL)
     for weights in _weights(bundle, file):
-        shutil.copyfile(bundle.path / weights, (folder / MODEL).with_name(weights))
+        beside = (folder / MODEL).parent / weights
+        # The manifest keeps names inside the bundle, not off the graph.
+        if beside.exists():
+            raise BundleError(f"{bundle.path}: the weights of graph {graph!r} are called {weights!r}, as Triton calls the graph itself.")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / weights, beside)
     (folder / CONFIG).write_text(config_text(folder.name, spec.inputs, spec.outputs), encoding="utf-8")
     labels = "".join(f"{' '.join(label.name.split())}\n" for label in bundle.labels)
     (folder / LABELS).write_text(labels, encoding="utf-8")

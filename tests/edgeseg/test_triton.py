@@ -154,6 +154,37 @@ def test_graph_with_a_further_input_is_refused(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("graph", ["x/../../../evil", "", "a b", ".."])
+def test_graph_whose_name_leads_elsewhere_is_refused(tmp_path, graph):
+    """A manifest may come from anywhere; nothing is written."""
+    bundle = read_bundle(tiny_bundle(tmp_path / "b"))
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(BundleError, match="cannot be a part of a model's name"):
+        export_repository(replace(bundle, graphs={**bundle.graphs, graph: bundle.graphs["key"]}), tmp_path / "models", "fp32", "a")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["deep/weights.bin", "model.onnx"])
+def test_weights_are_where_the_graph_looks_for_them(tmp_path, name):
+    """In a folder beside it too; not in the place of the graph itself."""
+    bundle = read_bundle(tiny_bundle(tmp_path / "b"))
+    file = bundle.file("key", "fp32")
+    model = onnx.load(file)
+    model.graph.initializer.add(name="unused", data_type=1, dims=[1], data_location=1).external_data.add(key="location", value=name)
+    file.write_bytes(model.SerializeToString())
+    (bundle.path / name).parent.mkdir(exist_ok=True)
+    (bundle.path / name).write_bytes(bytes(4))
+    bundle = replace(bundle, hashes={**bundle.hashes, name: ""})
+
+    if name == "model.onnx":
+        with pytest.raises(BundleError, match="as Triton calls the graph itself"):
+            export_repository(bundle, tmp_path / "models", "fp32", "a")
+        return
+    export_repository(bundle, tmp_path / "models", "fp32", "a")
+    assert (tmp_path / "models" / "a_key" / "1" / name).read_bytes() == bytes(4)
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../a", ".a", "a b", "ä"])
 def test_name_must_be_one_for_a_folder(tmp_path, name):
     """Triton calls a model as its folder is called."""
