@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import parse_qsl, urlsplit
 
 from edgeseg.errors import MissingDependencyError, SourceError, UsageError
@@ -37,8 +38,8 @@ class PipelineCapture(OpenCvCapture):
 
 
 def matches(text: str) -> bool:
-    """Elements joined by exclamation marks: ``v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink``."""
-    return " ! " in text
+    """Elements joined by exclamation marks: ``v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink``; a file may be called so too."""
+    return " ! " in text and not os.path.isfile(text)  # noqa: PTH113  pathlib's raises where a text is too long for a name
 
 
 def matches_csi(text: str) -> bool:

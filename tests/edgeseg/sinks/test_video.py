@@ -121,6 +121,12 @@ def test_full_disk_stops_the_run(tmp_path, make_frame, make_result, monkeypatch)
     sink.close()
 
 
+def test_name_that_is_not_utf8_is_refused(tmp_path):
+    """Before anything is computed; OpenCV would end the process."""
+    with pytest.raises(SinkError, match=r"not UTF-8\. Choose another name"):
+        VideoSink(tmp_path / "lat\udce4n.mp4", None)
+
+
 def test_build_without_an_encoder_is_an_error(tmp_path, make_frame, make_result, monkeypatch):
     """Where OpenCV cannot open the writer, the message leads to the doctor and to pictures."""
     closed = SimpleNamespace(isOpened=lambda: False)

@@ -57,11 +57,13 @@ def test_synthetic_text_opens_that_scene():
         ("DIR", "folder"),
         ("DIR/a.jpg", "picture"),
         ("DIR/a.mp4", "video"),
+        ("DIR/a ! b.mp4", "video"),
+        (f"videotestsrc ! {'identity ! ' * 500}appsink", "gstreamer"),
     ],
 )
 def test_first_match_in_the_table(tmp_path, text, name):
     """Each kind of name is taken by its own source."""
-    for file in ("a.jpg", "a.mp4"):
+    for file in ("a.jpg", "a.mp4", "a ! b.mp4"):
         (tmp_path / file).write_bytes(b"")
     text = text.replace("DIR", str(tmp_path))
 

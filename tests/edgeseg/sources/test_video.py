@@ -116,3 +116,12 @@ class _Patched:
 
     def __getattr__(self, name):
         return getattr(self._module, name)
+
+
+def test_name_that_is_not_utf8_is_refused(tmp_path):
+    """OpenCV would end the process."""
+    file = tmp_path / "lat\udce4n.mp4"
+    file.write_bytes(b"a video")
+
+    with pytest.raises(SourceError, match=r"not UTF-8\. Rename it"):
+        open_source(file)
