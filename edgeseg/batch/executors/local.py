@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from multiprocessing.connection import Connection, wait
 
 from edgeseg.batch.clip import Job, Outcome, process
@@ -61,8 +63,8 @@ class _Worker:
         theirs.close()
 
     def stop(self) -> None:
-        """End the process, whatever it is at."""
-        self._process.terminate()
+        """End the process, whatever it is at, also where it is stopped or takes no other signal."""
+        self._process.kill()
         self.end()
 
     def end(self) -> str:
@@ -78,6 +80,15 @@ def _serve(pipe: Connection, work: Work) -> None:
     """Do what comes through the pipe until nobody is at its other end."""
     # Ctrl-C reaches every process of a terminal; the one that started this decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send(work(pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is killed: in the middle of a clip nothing else would tell it for hours."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

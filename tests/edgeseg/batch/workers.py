@@ -56,9 +56,13 @@ def _lose() -> None:
 
 
 def light(job: Job) -> Outcome:
-    """Processes nothing. Says in ``frames`` who it is; clips named ``x`` kill the worker, those named ``slow`` never end."""
+    """Processes nothing. Says in ``frames`` who it is; clips named ``x`` kill the worker, ``slow``, ``deaf`` and ``stopped`` never end."""
     if job.name == "x":
         _kill()
-    while job.name == "slow":
+    if job.name == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if job.name == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while job.name in ("slow", "deaf"):
         signal.pause()
     return Outcome(frames=os.getpid())

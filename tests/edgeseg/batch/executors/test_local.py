@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +51,46 @@ def test_leaving_ends_workers_in_the_middle_of_a_job(options):
     executor.close()
 
 
+def test_leaving_ends_workers_that_take_no_signal(options):
+    """A worker that ignores SIGTERM does not keep the batch waiting, nor does one that is stopped."""
+    with LocalExecutor(3, light) as executor:
+        for name in ("deaf", "stopped", "a"):
+            executor.submit(job(name, options))
+        assert executor.next()[0].name == "a"
+
+
+def test_workers_end_with_a_batch_that_is_killed(options, checkout):
+    """In the middle of a clip, whose results nobody asks for any more and which would take the next batch's processors for hours."""
+    code = (
+        "from pathlib import Path\n"
+        "from edgeseg.batch import Job\n"
+        "from edgeseg.batch.executors import LocalExecutor\n"
+        "from tests.edgeseg.batch.workers import light\n"
+        "if __name__ == '__main__':\n"
+        "    executor = LocalExecutor(1, light)\n"
+        "    for name in ('a', 'slow'):\n"
+        "        executor.submit(Job('', '', name, None))\n"
+        "        if name == 'a':\n"
+        "            print(executor.next()[1].frames, flush=True)\n"
+        "    input()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as batch:
+        worker = int(batch.stdout.readline())
+        assert alive(worker)
+        batch.kill()
+    try:
+        while alive(worker):
+            pass
+    finally:
+        if alive(worker):
+            os.kill(worker, signal.SIGKILL)
+
+
 def alive(pid: int) -> bool:
-    """Whether a process still runs; one that has ended and was not waited for does not."""
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  a file of the kernel
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
+    """Whether a process still runs, with any of its threads; one that has ended and was not waited for does not."""
+    place = Path(f"/proc/{pid}")
+    try:
+        is_over = (place / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not is_over or len(list((place / "task").iterdir())) > 1
+    except FileNotFoundError:
+        return False
