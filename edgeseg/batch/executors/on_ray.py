@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 from edgeseg.batch.clip import Job, Outcome, process
 from edgeseg.batch.executors.base import Executor, Lost, Work
 from edgeseg.errors import MissingDependencyError, UsageError
+from edgeseg.events import Event, to_log
 
 LOCAL = "local"
 """The address of a Ray of our own, on this machine, for as long as the batch runs."""
@@ -21,6 +23,11 @@ _STORE_BYTES = 100_000_000
 _REACH_S = 5.0
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """No telemetry, and no warning about what a task without a GPU will see in later releases."""
+_ADVICE = {
+    True: "It keeps its files in /tmp/ray, or below RAY_TMPDIR, which must be short. Without --ray the clips run on processes.",
+    False: "Does it ask for a token? Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, as where it was started.",
+}
+"""Whether it is a Ray of our own -> what to do where it does not start."""
 
 
 class RayExecutor(Executor):
@@ -34,13 +41,14 @@ class RayExecutor(Executor):
 
     Raises:
         MissingDependencyError: Ray is not installed.
-        UsageError: there is no cluster at that address.
+        UsageError: there is no cluster at that address, or Ray does not start.
     """
 
     def __init__(self, address: str, slots: int | None, threads: int, work: Work = process) -> None:
         self.slots = slots
         self._ray = _library()
         _start(self._ray, address, slots, threads)
+        _warn_of_waiting(self._ray, threads)
         self._task = self._ray.remote(num_cpus=threads, max_retries=0)(work)
         self._running: dict[Future[Outcome], tuple[Any, Job]] = {}
 
@@ -91,10 +99,18 @@ def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, **quiet, **(own if address == LOCAL else {}))
-    except (ConnectionError, ValueError) as error:
-        advice = "Does it ask for a token? Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, as where it was started."
-        raise UsageError(f"Ray cannot be used at {address!r}: {str(error).rstrip('.')}. {advice}") from error
+    except Exception as error:
+        # Of many kinds: where it cannot write, its files' names are too long, or its processes do not start.
+        raise UsageError(f"Ray cannot be used at {address!r}: {str(error).rstrip('.')}. {_ADVICE[address == LOCAL]}") from error
     finally:
         # Ray takes SIGTERM over.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+def _warn_of_waiting(ray: Any, threads: int) -> None:
+    """Ray itself waits without a word, because a machine that is large enough may still come."""
+    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if most < threads:
+        text = f"no machine of the Ray cluster has {threads} CPUs for a worker, the largest has {most:g}: clips wait. Give fewer --threads"
+        to_log(__name__)(Event("cluster.too_small", text, logging.WARNING, threads=threads, most=most))

@@ -34,6 +34,38 @@ def test_address_where_no_cluster_is_is_wrong_usage(monkeypatch, address):
         RayExecutor(address, 1, 1)
 
 
+@pytest.mark.parametrize("error", [OSError("AF_UNIX path length"), RuntimeError("no raylet"), Exception("it timed out.")])
+def test_ray_that_does_not_start_is_wrong_usage(monkeypatch, error):
+    """Its errors are of many kinds, and some of none."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setitem(sys.modules, "ray", stand_in(init=fail))
+
+    with pytest.raises(UsageError, match=rf"Ray cannot be used at 'local': {str(error).rstrip('.')}\. It keeps its files in /tmp/ray"):
+        RayExecutor("local", 1, 1)
+
+
+@pytest.mark.parametrize(("threads", "told"), [(8, []), (9, ["no machine of the Ray cluster has 9 CPUs for a worker, the largest has 8"])])
+def test_worker_that_no_machine_has_room_for_is_told_of(monkeypatch, caplog, threads, told):
+    """Ray would wait for such a machine without a word; one that is down is none."""
+    nodes = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    monkeypatch.setitem(sys.modules, "ray", stand_in(nodes=lambda: nodes))
+
+    RayExecutor("local", 1, threads).close()
+
+    assert [record.message.partition(":")[0] for record in caplog.records] == told
+
+
+def stand_in(**parts: object) -> ModuleType:
+    """A module in place of Ray."""
+    module = ModuleType("ray")
+    nothing = {"init": lambda *_, **__: None, "nodes": list, "remote": lambda **_: lambda work: work, "shutdown": lambda: None}
+    vars(module).update({**nothing, **parts})
+    return module
+
+
 def test_worker_that_is_killed_loses_nothing(make_job, folder, checkout):
     """Real Ray: a worker is killed in the middle of its clip; in the end all is there as without an accident, and nothing half done."""
     jobs = [make_job(name) for name in ("a", "x")]
