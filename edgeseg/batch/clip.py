@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import tempfile
 import warnings
@@ -123,6 +124,9 @@ def _publish(job: Job, work: Path, fingerprint: Fingerprint, summary: Summary) -
     made = sorted(work.iterdir(), key=lambda path: path.suffix == ".jsonl")
     files = {path.name: path.stat().st_size for path in made}
     for path in made:
+        # Else a power cut may leave the name and the size without the bytes.
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
         path.replace(Path(job.folder) / path.name)
     return Outcome(summary.frames, summary.detections, files, fingerprint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from edgeseg.sinks.target import write_error
 JOURNAL = "batch.jsonl"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 _FORMAT, _VERSION = "edgeseg-batch", 1
+_LONGEST = 240
+"""Bytes of a name before its number and ending; file systems take 255."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,14 @@ class Journal:
         """The journal at a path, new where there is none.
 
         Raises:
-            UsageError: its results were made with other settings, or it is no journal.
+            UsageError: its results were made with other settings, it is no journal, or cannot be read.
         """
         if not path.exists():
             return cls(path, settings)
-        header, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        try:
+            header, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}. Give another folder.") from error
         before = _settings(header)
         if before is None:
             raise UsageError(f"{path} is not the journal of an 'edgeseg batch'. Give another folder.")
@@ -61,9 +67,9 @@ class Journal:
             raise UsageError(f"{path.parent} holds results of other settings: {told}. Give another folder, or the settings of before.")
         return cls(path, settings, filter(None, map(_entry, lines)))
 
-    def add(self, sources: Iterable[str]) -> None:
-        """Give clips that are new here their names: of the file, with a number where that name is taken."""
-        taken = {entry.name for entry in self.entries.values()} | {Path(JOURNAL).stem}
+    def add(self, sources: Iterable[str], there: Iterable[str] = ()) -> None:
+        """Give clips that are new here their names: of the file, with a number where that is taken, by a clip or a file that is there."""
+        taken = {entry.name for entry in self.entries.values()} | {Path(JOURNAL).stem} | {Path(name).stem for name in there}
         for source in sources:
             if source not in self.entries:
                 name = _free_name(Path(source).stem, taken)
@@ -92,13 +98,19 @@ class Journal:
         partial = self._path.with_name(f".{self._path.name}.partial")
         header = {"format": _FORMAT, "version": _VERSION, "settings": self._settings}
         try:
-            partial.write_bytes(_line(header) + b"".join(_line(asdict(entry)) for entry in self.entries.values()))
+            with partial.open("wb") as stream:
+                stream.write(_line(header) + b"".join(_line(asdict(entry)) for entry in self.entries.values()))
+                stream.flush()
+                # Else a power cut may leave the new name without the bytes, and nobody knows any more what is done.
+                os.fsync(stream.fileno())
             partial.replace(self._path)
         except OSError as error:
             raise write_error(self._path, error) from error
 
 
 def _free_name(stem: str, taken: set[str]) -> str:
+    while len(os.fsencode(stem)) > _LONGEST:
+        stem = stem[:-1]
     name, number = stem, 2
     while name in taken:
         name, number = f"{stem}-{number}", number + 1
@@ -114,7 +126,7 @@ def _settings(header: str) -> dict[str, Any] | None:
     try:
         found = json.loads(header)
         return dict(found["settings"]) if (found["format"], found["version"]) == (_FORMAT, _VERSION) else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -124,6 +136,17 @@ def _entry(line: str) -> Entry | None:
         record = json.loads(line)
         seen = record.pop("fingerprint")
         entry = Entry(**record, fingerprint=None if seen is None else Fingerprint(**seen))
-        return entry if all(Path(name).name == name for name in (entry.name, *entry.files)) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return entry if _is_sound(record) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _is_sound(record: Mapping[str, Any]) -> bool:
+    """Whether all that a line names are files of its own, in the folder."""
+    name, files = record["name"], record["files"]
+    is_own = name != Path(JOURNAL).stem and all(file.startswith(f"{name}.") for file in files)
+    return isinstance(record["source"], str) and isinstance(files, dict) and is_own and all(map(_is_plain, (name, *files)))
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and "\0" not in name and Path(name).name == name

@@ -33,10 +33,13 @@ class Results:
         folder = folder.resolve()
         check_folder(folder if folder.exists() else folder.parent)
         make_folder(folder)
-        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if others and JOURNAL not in others:
-            raise UsageError(f"{folder} holds what 'edgeseg batch' did not write: {others[0]}. Give a new or empty folder.")
-        lock = FileLock.attempt(folder / _LOCK)
+        try:
+            others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+            if others and JOURNAL not in others:
+                raise UsageError(f"{folder} holds what 'edgeseg batch' did not write: {others[0]}. Give a new or empty folder.")
+            lock = FileLock.attempt(folder / _LOCK)
+        except OSError as error:
+            raise write_error(folder, error) from error
         if lock is None:
             raise UsageError(f"another 'edgeseg batch' is at work in {folder}. Wait for it, or give another folder.")
         self._folder, self._options, self._lock = folder, options, lock
@@ -56,9 +59,13 @@ class Results:
     def missing(self, sources: Sequence[str]) -> list[Job]:
         """A job for each of the clips (absolute paths) whose results are not there whole, or are of other bytes than the file has now.
 
-        What there is of such results goes away. Raises SinkError where the folder cannot be written.
+        What there is of such results goes away. Raises SinkError where the folder cannot be written, UsageError for a clip that is in it.
         """
-        self._journal.add(sources)
+        for source in sources:
+            # Its results could take its name.
+            if Path(source).resolve().parent == self._folder:
+                raise UsageError(f"{source} lies in the result folder. Give videos of other folders, or another --out.")
+        self._journal.add(sources, (path.name for path in self._folder.iterdir()))
         missing = [entry for source in sources if not self._is_complete(entry := self._journal.entries[source])]
         for entry in missing:
             self._remove(entry)
@@ -93,7 +100,8 @@ class Results:
 
     def _remove(self, entry: Entry) -> None:
         try:
-            for name in entry.files:
+            # What a worker made that was lost before it could say so is not noted.
+            for name in {*entry.files, f"{entry.name}.jsonl", f"{entry.name}.mp4"}:
                 (self._folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._folder, error) from error

@@ -40,6 +40,24 @@ def test_results_are_those_of_a_run(make_job, folder, tmp_path):
         assert video.info.frame_count == 4
 
 
+def test_file_whose_name_looks_like_something_else_is_a_clip(make_job, folder):
+    """A pipeline, a sequence of pictures, an escape sequence: the file is what is read."""
+    names = ["a ! b", "100%d", "a\n\x1b[31m", ".work-x"]
+
+    assert [process(make_job(name, frames=2)).error for name in names] == [None] * len(names)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.jsonl" for name in names)
+
+
+def test_results_reach_the_disk_before_they_get_their_names(make_job, folder, monkeypatch):
+    """What the journal calls done is whole after a power cut too."""
+    kept = []
+    monkeypatch.setattr(os, "fsync", lambda handle: kept.append((os.fstat(handle).st_size, list(folder.glob("*.jsonl")))))
+
+    outcome = process(make_job())
+
+    assert kept == [(outcome.files["clip.jsonl"], [])]
+
+
 def test_damaged_clip_is_an_outcome_without_files(make_job, folder):
     """Nothing is left in the folder, and older results stay."""
     job = make_job()

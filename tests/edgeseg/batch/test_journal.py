@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -12,6 +13,12 @@ from edgeseg.errors import UsageError
 
 SETTINGS = {"score": 0.3, "schedule": "every"}
 ENTRY = Entry("/clips/a.mp4", "a", DONE, 4, 8, {"a.jsonl": 100}, Fingerprint(10, 1, "abc"))
+
+
+_ODD: tuple[dict, ...] = (
+    *({"source": ["/clips/a.mp4"]}, {"name": ""}, {"name": ".."}, {"name": "a\0"}, {"name": "batch"}),
+    *({"files": ["a.jsonl"]}, {"files": {"..": 1}}, {"files": {"b.jsonl": 1}}, {"files": {"a.\0": 1}}, {"files": None}),
+)
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def test_half_a_line_is_a_clip_that_waits(path):
         assert list(Journal.read(path, SETTINGS).entries.values()) == [ENTRY]
 
 
-@pytest.mark.parametrize("harm", [{"name": "../a"}, {"files": {"/etc/passwd": 1}}, {"files": {"x/../../a.jsonl": 1}}, {"more": 1}])
+@pytest.mark.parametrize("harm", [{"name": "../a"}, {"files": {"/etc/passwd": 1}}, {"files": {"x/../../a.jsonl": 1}}, {"more": 1}, *_ODD])
 def test_line_that_names_files_elsewhere_is_not_believed(path, harm):
     """Nothing outside the folder is ever replaced or removed."""
     journal = Journal(path, SETTINGS, [ENTRY])
@@ -79,6 +86,44 @@ def test_names_are_given_once_and_stay(path):
     names = {source: entry.name for source, entry in again.entries.items()}
     assert names == {"/one/a.mp4": "a", "/two/a.mov": "a-2", "/one/batch.mp4": "batch-2", "/one/a-2.mp4": "a-2-2", "/three/a.mp4": "a-3"}
     assert {entry.state for entry in again.entries.values()} == {WAITING}
+
+
+def test_names_of_files_that_are_there_are_taken(path):
+    """Whatever lies in the folder beside results is not overwritten; a clip's own older results keep its name."""
+    journal = Journal(path, SETTINGS, [ENTRY])
+    journal.add([ENTRY.source, "/clips/b.mp4"], ["a.jsonl", "b.mp4"])
+
+    assert {source: entry.name for source, entry in journal.entries.items()} == {ENTRY.source: "a", "/clips/b.mp4": "b-2"}
+
+
+def test_name_leaves_room_for_its_number_and_ending(path):
+    """A file's name may be as long as a file system takes, with letters of several bytes."""
+    journal = Journal(path, SETTINGS)
+    stem = "ä" * 125
+    journal.add([f"/one/{stem}.mp4", f"/two/{stem}.mp4"])
+
+    assert [entry.name for entry in journal.entries.values()] == ["ä" * 120, f"{'ä' * 120}-2"]
+
+
+def test_journal_reaches_the_disk_before_it_gets_its_name(path, monkeypatch):
+    """After a power cut there is the older one or the whole new one."""
+    kept = []
+    monkeypatch.setattr(os, "fsync", lambda handle: kept.append((os.fstat(handle).st_size, path.exists())))
+
+    Journal(path, SETTINGS, [ENTRY]).write()
+
+    assert kept == [(path.stat().st_size, False)]
+
+
+def test_journal_that_cannot_be_read_is_refused(path):
+    """A folder of its name, and lines too deep for any reader."""
+    path.mkdir()
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        Journal.read(path, SETTINGS)
+    path.rmdir()
+    path.write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="is not the journal"):
+        Journal.read(path, SETTINGS)
 
 
 def test_other_settings_are_named(path):

@@ -65,12 +65,52 @@ def test_what_workers_left_half_done_goes_away(make_clip, folder, options):
     assert [path.name for path in folder.iterdir()] == [JOURNAL]
 
 
+def test_clip_in_the_result_folder_is_refused(make_clip, folder, options):
+    """Its own results could take its place, also through a link."""
+    do(folder, options, [str(make_clip("a.mp4"))])
+    mine = make_clip("b.mp4").rename(folder / "b.mp4")
+    link = folder.parent / "link.mp4"
+    link.symlink_to(mine)
+
+    for source in (mine, link):
+        with Results(folder, options) as results, pytest.raises(UsageError, match="lies in the result folder"):
+            results.missing([str(source)])
+
+
+def test_foreign_file_beside_results_stays(make_clip, folder, options):
+    """A clip whose results would have its name gets another."""
+    do(folder, options, [str(make_clip("a.mp4"))])
+    (folder / "b.jsonl").write_text("mine")
+
+    assert do(folder, options, [str(make_clip("b.mp4"))]) == ["b-2"]
+    assert (folder / "b.jsonl").read_text() == "mine"
+
+
+def test_results_of_a_lost_worker_do_not_stay_with_a_clip_that_fails(make_clip, folder, options):
+    """It gave its files their names and died before it could say so; then the clip was damaged."""
+    source = str(make_clip("a.mp4"))
+    with Results(folder, options) as results:
+        process(*results.missing([source]))
+    Path(source).write_bytes(b"no video")
+
+    assert do(folder, options, [source]) == ["a"]
+    assert [path.name for path in folder.iterdir()] == [JOURNAL]
+
+
 def test_one_batch_at_a_time(folder, options):
     """The second is refused while the first is at work."""
     with Results(folder, options), pytest.raises(UsageError, match="another 'edgeseg batch' is at work"):
         Results(folder, options)
     with Results(folder, options):
         pass
+
+
+def test_lock_that_cannot_be_had_is_a_message(folder, options):
+    """A folder in its place, or a file system without locks."""
+    (folder / ".batch.lock").mkdir()
+
+    with pytest.raises(SinkError, match="Is a directory"):
+        Results(folder, options)
 
 
 def test_foreign_folder_is_refused(folder, options):
