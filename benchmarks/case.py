@@ -12,7 +12,7 @@ from typing import Any
 from edgeseg.backends import BACKENDS
 from edgeseg.bundle import MANIFEST
 from edgeseg.cli.turns import parse_run
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingDependencyError, UsageError
 from edgeseg.model import DEFAULT_SCORE
 from edgeseg.types import SizeHW
 from export.recipes import recipe
@@ -22,6 +22,8 @@ from .peers import PEERS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ("picture", "synthetic")
+_OF_THE_GRAPH = {"proposals", "detections", "min_score", "cross_class_nms"}
+"""Options of an export that make its post-processing do less, or more, than that of peers."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,14 @@ def read_cases(file: Path) -> dict[str, Case]:
     """All cases of a file by name.
 
     Raises:
+        MissingDependencyError: nothing reads TOML here.
         UsageError: it cannot be read, or a key of a case is missing, unknown or wrong; names case and key.
     """
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
+    try:
+        toml = importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(name, "dev", error) from error
     try:
         content = toml.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -111,6 +118,8 @@ def _together(name: str, case: Case) -> Case:
         raise UsageError(f"case {name}: 'found' takes the place of 'score' and goes with source = \"picture\"")
     if case.peers and case.run != "every":
         raise UsageError(f"case {name}: peers process every frame anew; leave 'run' out")
+    if case.peers and (own := sorted(_OF_THE_GRAPH & case.export.keys())):
+        raise UsageError(f"case {name}: peers work as the original does; leave {own[0]!r} out of 'export'")
     for peer in case.peers:
         if case.net is None and PEERS[peer].needs_net:
             raise UsageError(f"case {name}, key 'peers': {peer!r} runs the case's own net, which a bundle does not hold; give 'net'")

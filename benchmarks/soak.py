@@ -91,6 +91,8 @@ def main() -> int:
     parser.add_argument("--server-python", default="/usr/bin/python3", help="a Python that has GStreamer's bindings (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
+    if args.minutes < args.warm_up_minutes + 1:
+        parser.error("--minutes must be at least one more than --warm-up-minutes: slopes are of the rest")
     before = conditions()
     with sigterm_stops(), tempfile.TemporaryDirectory() as folder, Server(args.server_python) as server:
         record = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from benchmarks.case import read_cases
 from benchmarks.cases import FILE
-from edgeseg.errors import UsageError
+from edgeseg.errors import MissingDependencyError, UsageError
 
 GOOD = {
     "what": '"a case"',
@@ -75,6 +77,10 @@ def test_keys_become_a_case(read):
         ({"found": "20"}, 'goes with source = "picture"'),
         ({"peers": '["others"]'}, "key 'peers': must be a list of torch eager"),
         ({"peers": '["torchvision"]'}, "'torchvision' runs the case's own net, which a bundle does not hold"),
+        (
+            {"bundle": None, "net": '"maskrcnn_resnet50_fpn"', "export": "{ proposals = 300 }", "peers": '["torch eager"]'},
+            "peers work as the original does; leave 'proposals' out of 'export'",
+        ),
         ({"peers": '["ultralytics yolo11n-seg"]', "run": '"fixed:5"'}, "peers process every frame anew"),
     ],
 )
@@ -85,6 +91,15 @@ def test_a_mistake_is_told_with_its_case_and_key(read, changes, words):
 
     assert str(error.value).startswith("case one")
     assert words in str(error.value)
+
+
+def test_without_a_reader_of_toml_the_extra_is_named(read, monkeypatch):
+    """Python 3.10 has none of its own."""
+    for name in ("tomllib", "tomli"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(MissingDependencyError, match=r"edgeseg\[dev\]"):
+        read()
 
 
 @pytest.mark.parametrize(("text", "words"), [("[one", "cannot be read as TOML"), ("rounds = 3", "'rounds' stands outside of a case")])

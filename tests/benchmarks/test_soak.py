@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks.soak import Lines, Sample, slopes
+from benchmarks.soak import Lines, Sample, main, slopes
 
 
 def test_growth_is_told_by_the_hour():
@@ -33,3 +33,12 @@ def test_lines_are_read_once_and_whole(tmp_path):
 
     assert lines.new_ages_ms() == [2, 3]
     assert (lines.count, lines.instances, lines.steps) == (3, 6, {"key": 3})
+
+
+def test_run_without_anything_after_the_warm_up_is_wrong_usage(monkeypatch, capsys):
+    """Else it would be known when the time is over."""
+    monkeypatch.setattr("sys.argv", ["soak", "--minutes", "10"])
+
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "must be at least one more" in capsys.readouterr().err
