@@ -84,7 +84,7 @@ def config_text(model: str, inputs: Sequence[TensorSpec], outputs: Sequence[Tens
     Raises:
         BundleError: a tensor has no dimension, as none of Triton's may be.
     """
-    lines = [f"name: {json.dumps(model)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
+    lines = [f"name: {_quoted(model)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
     for what, specs in (("input", inputs), ("output", outputs)):
         lines.append(f"{what} [\n" + ",\n".join(map(_tensor_text, specs)) + "\n]")
     lines.append("instance_group [\n  {\n    count: 1\n    kind: KIND_AUTO\n  }\n]")
@@ -95,7 +95,12 @@ def _tensor_text(spec: TensorSpec) -> str:
     if not spec.shape:
         raise BundleError(f"{spec.name} has no dimension, and Triton serves no such tensor. Export the model again with one of shape [1].")
     dims = ", ".join(map(str, spec.shape))
-    return f"  {{\n    name: {json.dumps(spec.name)}\n    data_type: {_TYPES[spec.dtype]}\n    dims: [ {dims} ]\n  }}"
+    return f"  {{\n    name: {_quoted(spec.name)}\n    data_type: {_TYPES[spec.dtype]}\n    dims: [ {dims} ]\n  }}"
+
+
+def _quoted(text: str) -> str:
+    # Letters as they are: not every reader of protobuf's text puts JSON's pairs of escapes together again.
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _checker() -> Backend:

@@ -77,6 +77,15 @@ def test_every_dtype_of_a_manifest_has_its_name():
         assert found == [(spec.name, np.dtype(spec.dtype), list(spec.shape)) for spec in specs]
 
 
+@pytest.mark.parametrize("name", ['a"\n]\nbackend: "python"', "ä", "\U0001f600", "a\u2028b", "x\\u0041", "\x7f\x00\t\b\f", "a'b"])
+def test_name_of_a_tensor_stays_one(name):
+    """Whatever is in it, the configuration says nothing else."""
+    config = parse(config_text("a_key", [], [TensorSpec(name, "float32", (1,))]))
+
+    assert tensors(config.output) == [(name, "TYPE_FP32", [1])]
+    assert config.backend == "onnxruntime"
+
+
 def test_tensor_without_dimension_is_refused():
     """Triton has none."""
     with pytest.raises(BundleError, match="state has no dimension"):
