@@ -105,6 +105,7 @@ class Journal:
                 os.fsync(stream.fileno())
             partial.replace(self._path)
         except OSError as error:
+            partial.unlink(missing_ok=True)
             raise write_error(self._path, error) from error
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgeseg.batch.fingerprint import Fingerprint
 from edgeseg.batch.journal import DONE, FAILED, WAITING, Entry, Journal
-from edgeseg.errors import UsageError
+from edgeseg.errors import SinkError, UsageError
 
 SETTINGS = {"score": 0.3, "schedule": "every"}
 ENTRY = Entry("/clips/a.mp4", "a", DONE, 4, 8, {"a.jsonl": 100}, Fingerprint(10, 1, "abc"))
@@ -113,6 +113,17 @@ def test_journal_reaches_the_disk_before_it_gets_its_name(path, monkeypatch):
     Journal(path, SETTINGS, [ENTRY]).write()
 
     assert kept == [(path.stat().st_size, False)]
+
+
+def test_full_disk_leaves_the_older_journal_alone(path, monkeypatch):
+    """And nothing beside it."""
+    Journal(path, SETTINGS, [ENTRY]).write()
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+
+    with pytest.raises(SinkError, match="No space left"):
+        Journal(path, SETTINGS).write()
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == {path.name: before}
 
 
 def test_journal_that_cannot_be_read_is_refused(path):
