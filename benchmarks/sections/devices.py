@@ -22,11 +22,13 @@ def _gpu(records: Records) -> Iterator[str]:
         yield f"Tests: {'; '.join(told)}."
         yield ""
         yield from _providers(record["providers"])
+        yield from _eager(record["eager"])
 
 
 def _providers(providers: Record) -> Iterator[str]:
     backend, found = "onnxruntime-cuda", providers["onnxruntime-cuda"]
-    yield f"A 1080p frame in, run-length masks out, `{backend}`; medians, 100 rounds:"
+    rounds = {timed["frame"]["count"] for one in found.values() for timed in one.get("timed", {}).values()}
+    yield f"A 1080p frame in, run-length masks out, `{backend}`; medians, {' or '.join(map(str, sorted(rounds)))} rounds:"
     yield ""
     yield from table(
         ("", "precision", "the graph", "outside it", "the frame", "p99 of the frame"),
@@ -38,6 +40,16 @@ def _providers(providers: Record) -> Iterator[str]:
             for name, one in found.items()
             for precision, timed in one.get("timed", {}).items()
         ),
+    )
+
+
+def _eager(peers: Record) -> Iterator[str]:
+    """The peer, whose time is to be held against that of the graph alone."""
+    yield "`yolact_resnet50` beside it:"
+    yield ""
+    yield from table(
+        ("", "precision", "median", "p99"),
+        ((name, precision, ms(one["median_ms"]), ms(one["p99_ms"])) for name, found in peers.items() for precision, one in found.items()),
     )
 
 

@@ -129,3 +129,14 @@ def test_commands_name_modules_and_options_that_exist(command, checkout):
     source = file.read_text(encoding="utf-8")
     known = set(re.findall(r'"(--[a-z-]+)"', source)) | ({"--upsnet", "--vpsnet"} if 'f"--{name}"' in source else set())
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_peer_on_the_gpu_is_shown(records):
+    """Every precision of it, whichever is faster."""
+    record = records["gpu_h100"]
+    text = part("gpu_h100", record)
+
+    peers = [(name, precision, one["median_ms"]) for name, found in record["eager"].items() for precision, one in found.items()]
+    assert peers
+    for name, precision, median_ms in peers:
+        assert any(line.startswith(f"| {name} | {precision} | {median_ms:.1f} ms |") for line in text)
