@@ -71,7 +71,7 @@ def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
             stack.enter_context(lane.pipeline)
         streams = {lane.name: StreamStatus(lane.name, lane.source, args.max_frames) for lane in lanes}
         with status(list(streams.values()), args.jsonl) as see:
-            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure)
+            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure, lambda lane: streams[lane.name].end())
             run_together(lanes, max_frames=args.max_frames, watcher=watcher)
     note(Event("run.summary", _summary_text(lanes), streams={lane.name: summary_fields(lane.summary) for lane in lanes}))
     print_written(args)

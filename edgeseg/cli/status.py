@@ -43,6 +43,11 @@ class StreamStatus:
         self._begin_s = clock()
         self._times_s: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._last: Result | None = None
+        self._has_ended = False
+
+    def end(self) -> None:
+        """No frame comes any more."""
+        self._has_ended = True
 
     def see(self, result: Result) -> None:
         """Take a frame's result."""
@@ -53,7 +58,9 @@ class StreamStatus:
     def __str__(self) -> str:
         last, now_s = self._last, self._clock()
         if last is None:
-            return "no frame yet"
+            return "ended without a frame" if self._has_ended else "no frame yet"
+        if self._has_ended:
+            return f"ended after frame {last.frame_index}"
         counts, found = self._source.counts, _found(last)
         parts = [
             *(() if self.total else (f"frame {last.frame_index}",)),

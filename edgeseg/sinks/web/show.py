@@ -103,8 +103,9 @@ class Show:
             raise UsageError("recording needs a folder: start edgeseg run with --record-dir DIR")
         if on and not self.is_recording:
             self._start_recording(self._record_dir)
-        elif self.is_recording and not on:
-            self._recordings[-1].finish()
+        elif not on:
+            for recording in self._recordings[-1:]:
+                recording.finish()
 
     def _start_recording(self, folder: Path) -> None:
         with self._lock:
@@ -117,15 +118,17 @@ class Show:
     @property
     def is_recording(self) -> bool:
         """Whether a recording takes frames now."""
-        return bool(self._recordings) and self._recordings[-1].is_on
+        # Asked on the server's thread, while the pipeline's may just be clearing the list.
+        return any(recording.is_on for recording in self._recordings[-1:])
 
     def fail(self, says: str) -> None:
-        """No frame comes any more, because something went wrong."""
+        """No frame comes any more, because something went wrong; perhaps only at the end, when its outputs were finished."""
         self._finish(Condition("failed", f"failed: {says}"))
 
     def _finish(self, end: Condition) -> None:
         with self._lock:
-            self._end = self._end or end
+            if self._end is None or self._end.kind == "ended":
+                self._end = end
 
     def condition(self) -> Condition:
         """How the stream is now, for viewers."""
@@ -182,7 +185,7 @@ class Show:
         """None where recordings are not allowed; without a file before the first."""
         if self._record_dir is None:
             return None
-        if not self._recordings:
+        last = next(iter(self._recordings[-1:]), None)
+        if last is None:
             return {"on": False}
-        last = self._recordings[-1]
         return {"on": last.is_on, "file": last.path.name, "frames": last.frames, "missed": last.missed, "error": last.error}

@@ -110,6 +110,17 @@ def test_recording_needs_its_folder(tmp_path):
         Show(tmp_path / "none")
 
 
+def test_a_stream_whose_outputs_fail_at_its_end_has_failed():
+    """What goes wrong while they are finished comes after the end; the first failure stays."""
+    show = Show()
+    show.close()
+    show.fail("the disk is full")
+    show.fail("again")
+    show.close()
+
+    assert (show.condition().says, show.illness()) == ("failed: the disk is full", "failed")
+
+
 def test_failed_recording_is_an_error_at_the_end(tmp_path, make_frame, make_result):
     """Who started the run learns of it as well; closing again is fine."""
     show = Show(tmp_path, Clock())
