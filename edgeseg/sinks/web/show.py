@@ -73,6 +73,8 @@ class Show:
         self._recordings: list[Recording] = []
         """The newest, and earlier ones that may still be written."""
         self._begun = 0
+        self._failure: str | None = None
+        """Of an earlier recording, the first."""
 
     def put(self, frame: Frame, result: Result) -> None:
         """Take a frame; never waits for a viewer or an encoder."""
@@ -103,7 +105,7 @@ class Show:
             raise UsageError("recording needs a folder: start edgeseg run with --record-dir DIR")
         if on and not self.is_recording:
             self._start_recording(self._record_dir)
-        elif not on:
+        elif self.is_recording and not on:
             for recording in self._recordings[-1:]:
                 recording.finish()
 
@@ -113,6 +115,7 @@ class Show:
                 raise UsageError(f"there is nothing to record: {self._end.says}")
             self._begun += 1
             path = free_name(folder, f"{self._stem}-{time.strftime('%Y%m%d-%H%M%S')}-{self._begun}")
+            self._failure = next(iter(self._failures()), None)
             self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self._fps())]
 
     @property
@@ -171,10 +174,12 @@ class Show:
         self._finish(Condition("ended", "the stream has ended"))
         for recording in self._recordings:
             recording.join()
-        failed = [one.error for one in self._recordings if one.error is not None]
-        self._recordings = []
-        if failed:
-            raise SinkError(failed[0])
+        failures, self._recordings, self._failure = self._failures(), [], None
+        if failures:
+            raise SinkError(failures[0])
+
+    def _failures(self) -> list[str]:
+        return [error for error in (self._failure, *(one.error for one in self._recordings)) if error is not None]
 
     def _fps(self) -> float | None:
         """The rate at which a recording plays as fast as the run went; with one decimal, for codecs take no odd fractions."""

@@ -133,6 +133,21 @@ def test_failed_recording_is_an_error_at_the_end(tmp_path, make_frame, make_resu
     show.close()
 
 
+def test_failed_recording_is_not_forgotten_for_a_good_one(tmp_path, make_frame, make_result):
+    """Another one that works does not hide it from who started the run."""
+    show = Show(tmp_path, Clock())
+    show.record(True)
+    show.put(make_frame(), make_result())
+    show.put(make_frame(1, (48, 64)), make_result((), (48, 64), 1))
+    show._recordings[-1]._thread.join()
+    show.record(True)
+    show.put(make_frame(), make_result())
+
+    with pytest.raises(SinkError, match="size of the picture changed"):
+        show.close()
+    show.close()
+
+
 def test_condition_says_how_a_stream_is(make_frame, make_result):
     """Waiting, live, silent, lost and, before all else, the first end that it came to; health keeps the reason of a failure to itself."""
     clock, lost = Clock(), []
