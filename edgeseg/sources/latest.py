@@ -1,4 +1,4 @@
-"""The newest frame of a source that does not wait for whoever reads it."""
+"""Frames of a source that is read on a thread of its own: the newest one, or each in its turn."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Latest(Source):
             frame = self._take()
 
     def interrupt(self) -> None:
-        self._stopping = True
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
         self._source.interrupt()
 
     def close(self) -> None:
@@ -69,9 +71,14 @@ class Latest(Source):
         with self._changed:
             self._changed.wait_for(lambda: self.ready)
             frame, self._newest = self._newest, None
+            self._changed.notify()
             if frame is None and self._error is not None:
                 raise self._error
             return frame
+
+    def _hold(self, frame: Frame) -> None:
+        """Have it taken next, holding the lock."""
+        self._newest = frame
 
     def _read(self) -> None:
         """What the thread does."""
@@ -81,7 +88,7 @@ class Latest(Source):
                     if self._stopping:
                         break
                     with self._changed:
-                        self._newest = frame
+                        self._hold(frame)
                         self._changed.notify()
         except BaseException as error:  # noqa: BLE001  it is raised where the frames are taken
             self._error = error
@@ -89,3 +96,11 @@ class Latest(Source):
             with self._changed:
                 self._ended = True
                 self._changed.notify()
+
+
+class InTurn(Latest):
+    """The same without a loss: the thread reads one frame ahead and waits until that is taken. So no reader waits for a lost device."""
+
+    def _hold(self, frame: Frame) -> None:
+        self._changed.wait_for(lambda: self._newest is None or self._stopping)
+        self._newest = frame
