@@ -93,10 +93,10 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     Raises:
         SourceError: the first one's, where none can be opened.
     """
-    tried = [_open(args, number, text) for number, text in enumerate(args.sources)]
+    tried = [_open(args, number, text, stack) for number, text in enumerate(args.sources)]
     opened = [one for one in tried if isinstance(one, _Opened)]
-    for one in opened:
-        stack.enter_context(one.source)
+    # Cameras that are away take seconds to leave: all are told before the first is waited for.
+    stack.callback(lambda: [one.source.interrupt() for one in opened])
     errors = {number: one for number, one in enumerate(tried) if not isinstance(one, _Opened)}
     if not opened:
         raise errors[0]
@@ -105,9 +105,9 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     return opened, errors
 
 
-def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceError:
+def _open(args: argparse.Namespace, number: int, text: str, stack: ExitStack) -> _Opened | SourceError:
     try:
-        return _Opened(number, open_source(text, live_settings(args)), text)
+        return _Opened(number, stack.enter_context(open_source(text, live_settings(args))), text)
     except SourceError as error:
         return error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -44,5 +45,7 @@ class WindowSink(Sink):
 
     def close(self) -> None:
         if self._shown:
-            opencv().destroyAllWindows()
             self._shown = False
+            # Other streams keep theirs; this one may be gone already.
+            with contextlib.suppress(opencv().error):
+                opencv().destroyWindow(self._title)
