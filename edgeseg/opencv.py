@@ -41,3 +41,12 @@ def build_has(feature: str) -> bool:
     """Whether the installed OpenCV was built with ``feature``, a line of its build information: GUI, GStreamer, FFMPEG."""
     line = re.search(rf"^\s*{re.escape(feature)}:\s*(\S+)", opencv().getBuildInformation(), re.MULTILINE)
     return line is not None and line.group(1) not in ("NO", "NONE")
+
+
+def takes_name(name: str) -> bool:
+    """Whether OpenCV can be given this name of a file. One that is not UTF-8 makes it end the process."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

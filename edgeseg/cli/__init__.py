@@ -15,7 +15,7 @@ from typing import Any
 import edgeseg
 from edgeseg.cli import batch, bench, build, compare, demo, doctor, export_triton, inspect, run
 from edgeseg.cli import eval as evaluate
-from edgeseg.cli.logs import Logs, add_log_options, note
+from edgeseg.cli.logs import Logs, add_log_options, note, without_logins
 from edgeseg.cli.signals import Terminated, sigterm_stops
 from edgeseg.errors import EdgesegError
 from edgeseg.events import Event
@@ -54,7 +54,8 @@ def _run(argv: Sequence[str] | None, logs: Logs) -> int:
         # argparse has printed help, a version or what is wrong.
         return stop.code if isinstance(stop.code, int) else 2
     except EdgesegError as error:
-        note(Event("run.failed", str(error), logging.ERROR, kind=type(error).__name__, exit_code=error.exit_code))
+        # An address in the wrong place of the command line may stand in any message.
+        note(Event("run.failed", without_logins(str(error)), logging.ERROR, kind=type(error).__name__, exit_code=error.exit_code))
         return error.exit_code
     except KeyboardInterrupt as stop:
         state = stop.args[0] if stop.args else "outputs hold the frames up to here"

@@ -96,7 +96,8 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     tried = [_open(args, number, text, stack) for number, text in enumerate(args.sources)]
     opened = [one for one in tried if isinstance(one, _Opened)]
     # Cameras that are away take seconds to leave: all are told before the first is waited for.
-    stack.callback(lambda: [one.source.interrupt() for one in opened])
+    for one in opened:
+        stack.callback(one.source.interrupt)
     errors = {number: one for number, one in enumerate(tried) if not isinstance(one, _Opened)}
     if not opened:
         raise errors[0]

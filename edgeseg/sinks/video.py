@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.draw import annotate
 from edgeseg.errors import SinkError
-from edgeseg.opencv import opencv
+from edgeseg.opencv import opencv, takes_name
 from edgeseg.sinks.base import Sink
 from edgeseg.sinks.target import check_file, write_error
 from edgeseg.types import Frame, Result, SizeHW, U8Array
@@ -31,6 +31,8 @@ class VideoSink(Sink):
 
     def __init__(self, path: Path, fps: float | None) -> None:
         check_file(path)
+        if not takes_name(str(path)):
+            raise SinkError(f"{str(path)!r} is a name that is not UTF-8, which OpenCV cannot write. Choose another name.")
         self._path = path
         self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
         self._fps = DEFAULT_FPS if fps is None else fps

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeseg.errors import SourceError
-from edgeseg.opencv import opencv
+from edgeseg.opencv import opencv, takes_name
 from edgeseg.sources.base import Source, SourceInfo
 from edgeseg.sources.capture import plausible_fps
 from edgeseg.types import Frame
@@ -27,6 +27,8 @@ class VideoSource(Source):
     """
 
     def __init__(self, text: str) -> None:
+        if not takes_name(text):
+            raise SourceError(f"{text!r} is a name that is not UTF-8, which OpenCV cannot open. Rename the file.")
         self._name = Path(text).name
         self._capture = opencv().VideoCapture(text)
         self._fps = plausible_fps(self._capture.get(opencv().CAP_PROP_FPS))

@@ -39,7 +39,7 @@ class Server:
         sweeping.cancel()
 
     async def _sweep(self) -> None:
-        """Cut off connections without a request, which Uvicorn keeps for ever: browsers open some in advance, phones leave without a word."""
+        """Cut off connections without a request, which Uvicorn keeps for ever. Browsers open some in advance, phones leave silently."""
         idle: dict[Any, Any] = {}
         while True:
             await asyncio.sleep(IDLE_S)

@@ -37,6 +37,12 @@ def test_video_holds_every_annotated_frame(tmp_path, make_frame, make_result, na
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_name_that_is_not_utf8_is_refused(tmp_path):
+    """OpenCV would end the process at it."""
+    with pytest.raises(SinkError, match="not UTF-8, which OpenCV cannot write"):
+        VideoSink(tmp_path / "\udcff.mp4", 30.0)
+
+
 @pytest.mark.parametrize("fps", [None, 1.0, 23.976023976023978, 29.97002997002997, 59.94, 240.5, 1000.0])
 def test_usual_frame_rates_are_written(tmp_path, make_frame, make_result, fps):
     """Each frame rate that a source may state can be written; without one it is 30."""

@@ -93,6 +93,14 @@ def test_closing_the_window_stops(screen, make_frame, make_result):
         assert sink.wants_stop
 
 
+def test_title_is_one_that_opencv_takes(screen, make_frame, make_result):
+    """A folder's name may be no UTF-8, at which OpenCV would end the process."""
+    with WindowSink("edgeseg: \udcff") as sink:
+        sink.write(make_frame(), make_result())
+
+    assert screen.shown[0][0] == "edgeseg: ?"
+
+
 def test_headless_build_is_an_error(screen, monkeypatch):
     """An OpenCV without windows is named, with the commands that replace it."""
     monkeypatch.setattr(window, "build_has", lambda _feature: False)

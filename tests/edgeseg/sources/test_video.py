@@ -77,6 +77,15 @@ def test_file_without_frames_is_an_error(tmp_path, frames):
         open_source(path)
 
 
+def test_name_that_is_not_utf8_is_an_error(tmp_path):
+    """OpenCV would end the process at it."""
+    path = tmp_path / "\udcff.mp4"
+    path.write_bytes(b"a video")
+
+    with pytest.raises(SourceError, match=r"not UTF-8, which OpenCV cannot open\. Rename the file"):
+        open_source(path)
+
+
 @pytest.mark.parametrize(("value", "expected"), [(25.0, 25.0), (0.0, None), (math.nan, None), (90000.0, None), (-1.0, None)])
 def test_frame_rate_is_taken_only_where_plausible(value, expected):
     """Zero, NaN and the time bases that some containers report are not frame rates."""
