@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from edgeseg.cli.logs import note
@@ -157,7 +157,7 @@ def _events(streams: Sequence[StreamStatus], clock: Callable[[], float]) -> See:
 @contextmanager
 def _bars(shown: Any, streams: Sequence[StreamStatus], clock: Callable[[], float]) -> Iterator[See]:
     due = _Now(BAR_INTERVAL_S, clock)
-    with shown:
+    with _lenient(shown):
         # The display asks for the text of a stream, its detail, each time that it is drawn.
         tasks = {stream: shown.add_task(stream.name, total=stream.total, detail=stream) for stream in streams}
 
@@ -173,6 +173,17 @@ def _bars(shown: Any, streams: Sequence[StreamStatus], clock: Callable[[], float
             yield see
         finally:
             draw()
+
+
+@contextmanager
+def _lenient(shown: Any) -> Iterator[None]:
+    """Shows it in the block. A terminal that has gone meanwhile is no error: what ended the block counts."""
+    shown.__enter__()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            shown.__exit__(None, None, None)
 
 
 class _Now:

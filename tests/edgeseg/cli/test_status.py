@@ -135,6 +135,20 @@ def test_a_terminal_is_drawn_on_at_most_four_times_a_second(monkeypatch):
     assert shown.updates[-1] == (0, 995)
 
 
+def test_a_terminal_that_has_gone_hides_nothing(monkeypatch):
+    """What ended the run is what is raised, not that the last line cannot be drawn any more."""
+
+    class Gone(Bars):
+        def __exit__(self, *_):
+            raise OSError("Input/output error")
+
+    monkeypatch.setattr(module, "bars", lambda **_: Gone())
+    clock = FakeClock()
+
+    with pytest.raises(KeyboardInterrupt), status([make_stream(clock)], None, clock):
+        raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(("jsonl", "terminal", "drawn"), [(None, True, True), ("-", True, False), ("-", False, True), ("a.x", True, True)])
 def test_lines_of_results_on_a_terminal_take_the_place_of_the_line(monkeypatch, jsonl, terminal, drawn):
     """Both on one screen would break each other."""
