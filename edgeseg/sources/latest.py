@@ -11,6 +11,8 @@ from edgeseg.types import Frame
 
 CLOSE_TIMEOUT_S = 15.0
 """How long closing waits for a device that hangs. After that the thread frees it if it ever comes back, and does not keep the process."""
+SIGNAL_S = 0.5
+"""Python misses a signal that comes just when a wait begins until that wait ends, so none lasts longer than this."""
 
 
 class Latest(Source):
@@ -69,7 +71,8 @@ class Latest(Source):
     def _take(self) -> Frame | None:
         """The newest frame as soon as there is one; None after the last."""
         with self._changed:
-            self._changed.wait_for(lambda: self.ready)
+            while not self._changed.wait_for(lambda: self.ready, SIGNAL_S):
+                pass
             frame, self._newest = self._newest, None
             self._changed.notify()
             if frame is None and self._error is not None:
