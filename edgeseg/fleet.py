@@ -51,6 +51,9 @@ class Watcher:
 
     on_frame: Callable[[Lane, Result], None] = lambda _lane, _result: None
     on_failure: Callable[[Lane], None] = lambda _lane: None
+    """Also where only its outputs could not be finished."""
+    on_end: Callable[[Lane], None] = lambda _lane: None
+    """After its last frame, failure or not."""
 
 
 def run_together(
@@ -70,7 +73,7 @@ def run_together(
     Args:
         lanes: the streams.
         max_frames: of each stream.
-        watcher: is told of every frame, after its sinks, and of every failure.
+        watcher: is told of every frame, after its sinks, and of every end and failure.
         clock: monotonic seconds.
         wait: sleeps, where no stream has a frame.
     """
@@ -91,7 +94,7 @@ def run_together(
                 return
             if not goes_on:
                 runners.remove(runner)
-                runner.finish()
+                runner.finish(watcher)
 
 
 @dataclass(eq=False)
@@ -136,12 +139,15 @@ class _Runner:
             lane.age.add(result.age_s)
         return result
 
-    def finish(self) -> None:
+    def finish(self, watcher: Watcher) -> None:
         """Finish the outputs. The source is only told to end: one that hangs must not hold up the others."""
+        watcher.on_end(self.lane)
         self.lane.source.interrupt()
         try:
             with ExitStack() as stack:
                 for sink in self.lane.sinks:
                     stack.enter_context(sink)
         except EdgesegError as error:
-            self.lane.error = self.lane.error or error
+            if self.lane.error is None:
+                self.lane.error = error
+                watcher.on_failure(self.lane)

@@ -14,6 +14,7 @@ It takes ``image`` (sensor_msgs/Image) and publishes, with the header of the pic
 from __future__ import annotations
 
 import array
+import sys
 import time
 from collections.abc import Callable
 
@@ -142,7 +143,11 @@ def image_of(values: np.ndarray, header: object) -> Image:
 def main() -> None:
     """Run until Ctrl-C or the end of ROS."""
     rclpy.init()
-    node = SegmentationNode()
+    try:
+        node = SegmentationNode()
+    except edgeseg.EdgesegError as error:
+        rclpy.try_shutdown()
+        sys.exit(f"edgeseg: error: {error}")
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

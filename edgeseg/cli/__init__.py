@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import edgeseg
 from edgeseg.cli import batch, bench, build, compare, demo, doctor, export_triton, inspect, run
 from edgeseg.cli import eval as evaluate
-from edgeseg.cli.logs import Logs, add_log_options, note
+from edgeseg.cli.logs import Logs, add_log_options, note, without_logins
 from edgeseg.cli.signals import Terminated, sigterm_stops
 from edgeseg.errors import EdgesegError
 from edgeseg.events import Event
@@ -25,8 +26,8 @@ __all__ = ["main"]
 
 PLUGINS = "edgeseg.commands"
 """Entry-point group: each entry is a function ``add_parser(subparsers)`` that sets ``main``, as the verbs here do."""
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes of a shell for commands that SIGINT and SIGTERM ended."""
+_BY_SIGNAL = 128
+"""A shell's exit code for a command that a signal ended, less the number of the signal."""
 _EPILOG = """examples:
   edgeseg demo
   edgeseg run BUNDLE video.mp4 --out annotated.mp4 --jsonl results.jsonl
@@ -37,7 +38,10 @@ _EPILOG = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run the command.
+
+    Returns 0 when done, 1 after a failure with a message, 2 after wrong usage, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
     _quiet_opencv()
     with Logs() as logs:
         return _run(argv, logs)
@@ -54,12 +58,14 @@ def _run(argv: Sequence[str] | None, logs: Logs) -> int:
         # argparse has printed help, a version or what is wrong.
         return stop.code if isinstance(stop.code, int) else 2
     except EdgesegError as error:
-        note(Event("run.failed", str(error), logging.ERROR, kind=type(error).__name__, exit_code=error.exit_code))
+        # An address in the wrong place of the command line may stand in any message.
+        note(Event("run.failed", without_logins(str(error)), logging.ERROR, kind=type(error).__name__, exit_code=error.exit_code))
         return error.exit_code
     except KeyboardInterrupt as stop:
         state = stop.args[0] if stop.args else "outputs hold the frames up to here"
-        name, code = ("SIGTERM", TERMINATED) if isinstance(stop, Terminated) else ("SIGINT", INTERRUPTED)
-        note(Event("run.stopped", f"stopped; {state}", signal=name, exit_code=code))
+        number = stop.number if isinstance(stop, Terminated) else signal.SIGINT
+        code = _BY_SIGNAL + number
+        note(Event("run.stopped", f"stopped; {state}", signal=number.name, exit_code=code))
         return code
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain about it once more at exit.

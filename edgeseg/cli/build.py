@@ -76,8 +76,8 @@ def main(args: argparse.Namespace) -> int:
             request = Request(bundle.file(graph, precision), bundle.graphs[graph], precision, tuple(args.wanted), args.force)
             built[graph, precision] = _obtain(f"{graph} {precision}", request)
         compared = {precision: _compare(bundle, precision, args) for precision in dict.fromkeys(precision for _, precision in built)}
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("engines that were finished are kept") from None
+    except KeyboardInterrupt as stop:
+        raise type(stop)("engines that were finished are kept") from None
     rows = [("graph", "precision", "for", "MB", "seconds", "", "compared with the graph on the CPU")]
     for (graph, precision), engine in built.items():
         outcome = compared[precision]

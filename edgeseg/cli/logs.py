@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeseg.errors import UsageError
 from edgeseg.events import Event
-from edgeseg.sinks.target import check_file, write_all, write_error
+from edgeseg.sinks.target import check_file, encoded, write_all, write_error
 from edgeseg.sources import redacted
 
 TEXT, JSON = "text", "json"
@@ -31,7 +31,8 @@ _BEFORE = {
 """What stands before the text of an event for people."""
 _FIRST_KEY = '{"time": "'
 """How every line of a log file begins."""
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/\S+", re.IGNORECASE)
+"""Also one that was taken for a file, which leaves one slash of it."""
 
 
 def add_log_options(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +140,12 @@ def _without_credentials(value: Any) -> Any:
         return {key: _without_credentials(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_without_credentials(entry) for entry in value]
-    return _ADDRESS.sub(lambda found: redacted(found[0]), str(value)) if isinstance(value, str | Path) else value
+    return without_logins(str(value)) if isinstance(value, str | Path) else value
+
+
+def without_logins(text: str) -> str:
+    """The same text with what could be a credential left out of every address."""
+    return _ADDRESS.sub(lambda found: redacted(found[0]), text)
 
 
 class _Console(logging.Handler):
@@ -171,7 +177,7 @@ class _LogFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             with self._file.open("ab", buffering=0) as stream:
-                write_all(stream, self.format(record).encode() + b"\n")
+                write_all(stream, encoded(self.format(record)) + b"\n")
         except OSError as error:
             # A log ends no run.
             if not self._told:

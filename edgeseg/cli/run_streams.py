@@ -71,7 +71,7 @@ def run_streams(args: argparse.Namespace, settings: StreamSettings) -> int:
             stack.enter_context(lane.pipeline)
         streams = {lane.name: StreamStatus(lane.name, lane.source, args.max_frames) for lane in lanes}
         with status(list(streams.values()), args.jsonl) as see:
-            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure)
+            watcher = Watcher(lambda lane, result: see(streams[lane.name], result), _tell_failure, lambda lane: streams[lane.name].end())
             run_together(lanes, max_frames=args.max_frames, watcher=watcher)
     note(Event("run.summary", _summary_text(lanes), streams={lane.name: summary_fields(lane.summary) for lane in lanes}))
     print_written(args)
@@ -93,10 +93,11 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     Raises:
         SourceError: the first one's, where none can be opened.
     """
-    tried = [_open(args, number, text) for number, text in enumerate(args.sources)]
+    tried = [_open(args, number, text, stack) for number, text in enumerate(args.sources)]
     opened = [one for one in tried if isinstance(one, _Opened)]
+    # Cameras that are away take seconds to leave: all are told before the first is waited for.
     for one in opened:
-        stack.enter_context(one.source)
+        stack.callback(one.source.interrupt)
     errors = {number: one for number, one in enumerate(tried) if not isinstance(one, _Opened)}
     if not opened:
         raise errors[0]
@@ -105,9 +106,9 @@ def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Ope
     return opened, errors
 
 
-def _open(args: argparse.Namespace, number: int, text: str) -> _Opened | SourceError:
+def _open(args: argparse.Namespace, number: int, text: str, stack: ExitStack) -> _Opened | SourceError:
     try:
-        return _Opened(number, open_source(text, live_settings(args)), text)
+        return _Opened(number, stack.enter_context(open_source(text, live_settings(args))), text)
     except SourceError as error:
         return error
 

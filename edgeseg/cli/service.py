@@ -16,4 +16,4 @@ def notify(state: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
         there.setblocking(False)
         there.connect("\0" + address[1:] if address.startswith("@") else address)
-        there.sendall(state.encode())
+        there.sendall(state.encode(errors="backslashreplace"))

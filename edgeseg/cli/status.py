@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from edgeseg.cli.logs import note
@@ -43,6 +43,11 @@ class StreamStatus:
         self._begin_s = clock()
         self._times_s: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._last: Result | None = None
+        self._has_ended = False
+
+    def end(self) -> None:
+        """No frame comes any more."""
+        self._has_ended = True
 
     def see(self, result: Result) -> None:
         """Take a frame's result."""
@@ -53,7 +58,9 @@ class StreamStatus:
     def __str__(self) -> str:
         last, now_s = self._last, self._clock()
         if last is None:
-            return "no frame yet"
+            return "ended without a frame" if self._has_ended else "no frame yet"
+        if self._has_ended:
+            return f"ended after frame {last.frame_index}"
         counts, found = self._source.counts, _found(last)
         parts = [
             *(() if self.total else (f"frame {last.frame_index}",)),
@@ -150,7 +157,7 @@ def _events(streams: Sequence[StreamStatus], clock: Callable[[], float]) -> See:
 @contextmanager
 def _bars(shown: Any, streams: Sequence[StreamStatus], clock: Callable[[], float]) -> Iterator[See]:
     due = _Now(BAR_INTERVAL_S, clock)
-    with shown:
+    with _lenient(shown):
         # The display asks for the text of a stream, its detail, each time that it is drawn.
         tasks = {stream: shown.add_task(stream.name, total=stream.total, detail=stream) for stream in streams}
 
@@ -166,6 +173,17 @@ def _bars(shown: Any, streams: Sequence[StreamStatus], clock: Callable[[], float
             yield see
         finally:
             draw()
+
+
+@contextmanager
+def _lenient(shown: Any) -> Iterator[None]:
+    """Shows it in the block. A terminal that has gone meanwhile is no error: what ended the block counts."""
+    shown.__enter__()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            shown.__exit__(None, None, None)
 
 
 class _Now:

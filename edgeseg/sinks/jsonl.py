@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from edgeseg.errors import SinkError
 from edgeseg.sinks.base import Sink
-from edgeseg.sinks.target import check_file, write_all, write_error
+from edgeseg.sinks.target import check_file, encoded, write_all, write_error
 from edgeseg.types import Frame, Result
 
 STDOUT = "-"
@@ -51,7 +51,7 @@ class JsonlSink(Sink):
         Raises:
             SinkError: it cannot be written, or holds numbers that JSON cannot.
         """
-        line = text_of(frame, record).encode() + b"\n"
+        line = encoded(text_of(frame, record)) + b"\n"
         try:
             self._write_line(line)
         except BrokenPipeError:

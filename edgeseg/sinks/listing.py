@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from edgeseg.sinks.target import write_all
+from edgeseg.sinks.target import encoded, write_all
 
 
 class ListPart:
@@ -17,14 +17,14 @@ class ListPart:
 
     def __init__(self, stream: BinaryIO, head: str) -> None:
         self._stream = stream
-        self.size = self._head = len(head.encode())
-        write_all(stream, head.encode())
+        self.size = self._head = len(encoded(head))
+        write_all(stream, encoded(head))
 
     def put(self, *entries: str) -> int:
         """Write further entries; returns the ``size`` that takes them in."""
         if not entries:
             return self.size
-        data = ("\n" if self.size == self._head else ",\n").encode() + ",\n".join(entries).encode()
+        data = encoded(("\n" if self.size == self._head else ",\n") + ",\n".join(entries))
         write_all(self.ended(), data)
         return self.size + len(data)
 

@@ -61,6 +61,11 @@ def write_all(stream: BinaryIO, data: bytes) -> None:
         rest = rest[stream.write(rest) :]
 
 
+def encoded(json_text: str) -> bytes:
+    """JSON as UTF-8. What a name holds that is none, an escape stands for."""
+    return json_text.encode(errors="backslashreplace")
+
+
 def write_error(path: Path, error: OSError) -> SinkError:
     """What to raise when writing failed half way."""
     return SinkError(f"{path} cannot be written: {error.strerror or error}. Free some space or choose another place for the output.")

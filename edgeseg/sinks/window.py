@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -28,7 +29,8 @@ class WindowSink(Sink):
             raise SinkError(
                 "there is no display to show a window on (DISPLAY is not set). Leave out --show and write --out FILE.mp4 instead."
             )
-        self._title = title
+        # It may hold the name of a folder that is not UTF-8.
+        self._title = title.encode(errors="replace").decode()
         self._shown = False
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -44,5 +46,7 @@ class WindowSink(Sink):
 
     def close(self) -> None:
         if self._shown:
-            opencv().destroyAllWindows()
             self._shown = False
+            # Other streams keep theirs; this one may be gone already.
+            with contextlib.suppress(opencv().error):
+                opencv().destroyWindow(self._title)

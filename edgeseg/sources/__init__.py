@@ -11,7 +11,7 @@ from edgeseg.errors import SourceError, UsageError
 from edgeseg.sources import camera, folder, gstreamer, picture, rtsp, synthetic, video
 from edgeseg.sources.base import Source, SourceCounts, SourceInfo
 from edgeseg.sources.capture import Capture, redacted
-from edgeseg.sources.latest import Latest
+from edgeseg.sources.latest import InTurn, Latest
 from edgeseg.sources.live import LiveSource
 from edgeseg.sources.settings import FOREVER, LiveSettings
 
@@ -38,7 +38,7 @@ def open_live(capture: Capture, settings: LiveSettings | None = None) -> Source:
     """
     settings = settings or LiveSettings()
     source = LiveSource(capture, settings)
-    return Latest(source) if settings.when_late == "drop" else source
+    return Latest(source) if settings.when_late == "drop" else InTurn(source)
 
 
 def _live(capture: Callable[[str, LiveSettings], Capture], reconnect: int) -> Callable[[str, LiveSettings], Source]:

@@ -14,8 +14,8 @@ from edgeseg.types import U8Array
 OPEN_TIMEOUT_S = 10.0
 """How long a connection may take; OpenCV's own limit is 30 s, and for some readers there is none."""
 _FPS_MAX = 1000.0
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s\"']*@", re.IGNORECASE)
-_LOGIN_ALONE = re.compile(r"([a-z][a-z0-9+.-]*://).*@", re.IGNORECASE | re.DOTALL)
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]+:/{1,2})[^\s\"']*@", re.IGNORECASE)
+_LOGIN_ALONE = re.compile(r"([a-z][a-z0-9+.-]+:/{1,2}).*@", re.IGNORECASE | re.DOTALL)
 _SECRET = re.compile(
     r"(?<![a-z])((?:user|login|pass|pwd|token|secret|key|auth|sig|proxy)[\w-]*)(\s*=\s*)(\"[^\"]*\"|[^\s&!\"]+)", re.IGNORECASE
 )

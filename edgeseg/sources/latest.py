@@ -1,4 +1,4 @@
-"""The newest frame of a source that does not wait for whoever reads it."""
+"""Frames of a source that is read on a thread of its own: the newest one, or each in its turn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from edgeseg.types import Frame
 
 CLOSE_TIMEOUT_S = 15.0
 """How long closing waits for a device that hangs. After that the thread frees it if it ever comes back, and does not keep the process."""
+SIGNAL_S = 0.5
+"""Python misses a signal that comes just when a wait begins until that wait ends, so none lasts longer than this."""
 
 
 class Latest(Source):
@@ -57,7 +59,9 @@ class Latest(Source):
             frame = self._take()
 
     def interrupt(self) -> None:
-        self._stopping = True
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
         self._source.interrupt()
 
     def close(self) -> None:
@@ -67,11 +71,17 @@ class Latest(Source):
     def _take(self) -> Frame | None:
         """The newest frame as soon as there is one; None after the last."""
         with self._changed:
-            self._changed.wait_for(lambda: self.ready)
+            while not self._changed.wait_for(lambda: self.ready, SIGNAL_S):
+                pass
             frame, self._newest = self._newest, None
+            self._changed.notify()
             if frame is None and self._error is not None:
                 raise self._error
             return frame
+
+    def _hold(self, frame: Frame) -> None:
+        """Have it taken next, holding the lock."""
+        self._newest = frame
 
     def _read(self) -> None:
         """What the thread does."""
@@ -81,7 +91,7 @@ class Latest(Source):
                     if self._stopping:
                         break
                     with self._changed:
-                        self._newest = frame
+                        self._hold(frame)
                         self._changed.notify()
         except BaseException as error:  # noqa: BLE001  it is raised where the frames are taken
             self._error = error
@@ -89,3 +99,11 @@ class Latest(Source):
             with self._changed:
                 self._ended = True
                 self._changed.notify()
+
+
+class InTurn(Latest):
+    """The same without a loss: the thread reads one frame ahead and waits until that is taken. So no reader waits for a lost device."""
+
+    def _hold(self, frame: Frame) -> None:
+        self._changed.wait_for(lambda: self._newest is None or self._stopping)
+        self._newest = frame

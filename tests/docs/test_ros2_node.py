@@ -185,3 +185,13 @@ def test_the_end_frees_the_model(example, ros, tmp_path, monkeypatch, end):
 
     assert nodes[0].destroyed
     assert ros.calls == ["init", "shutdown"]
+
+
+def test_a_bundle_that_is_not_there_is_one_message(example, ros, tmp_path, monkeypatch):
+    """As on the command line; ROS is ended in order."""
+    monkeypatch.setattr(Node, "parameters", {"bundle": str(tmp_path / "none")})
+
+    with pytest.raises(SystemExit, match=r"edgeseg: error: there is no bundle at .*none"):
+        example.main()
+
+    assert ros.calls == ["init", "shutdown"]

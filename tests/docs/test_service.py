@@ -75,6 +75,7 @@ def test_the_command_of_the_unit_is_one_of_ours(unit):
     assert (args.jsonl, args.log_format, args.quiet) == ("-", "json", False)
     assert args.serve.startswith("127.0.0.1:")
     assert (service["SuccessExitStatus"], service["Restart"], service["Type"]) == ("143", "on-failure", "notify")
+    assert service["WatchdogSignal"] == "SIGTERM"
     assert service["Environment"] == f"EDGESEG_CACHE=/var/cache/{service['CacheDirectory']}"
     assert parser["Install"]["WantedBy"] == "multi-user.target"
 

@@ -126,11 +126,14 @@ def test_a_stream_that_fails_ends_alone(make_lane, failure, message):
 
 
 def test_an_output_that_cannot_be_finished_is_a_failure_too(make_lane):
-    """Of its stream alone; one that failed before keeps its first error."""
+    """Of its stream alone, and told; one that failed before keeps its first error."""
     lanes = [make_lane("a", 1, [], fails_to_close=True), make_lane("b", 2, []), make_lane("c", 2, [], fails_at=0, fails_to_close=True)]
+    told = []
+    watcher = Watcher(on_failure=lambda lane: told.append(lane.name), on_end=lambda lane: told.append(f"{lane.name} ends"))
 
-    run_together(lanes)
+    run_together(lanes, watcher=watcher)
 
+    assert told == ["c", "c ends", "a ends", "a", "b ends"]
     assert [str(lane.error) for lane in lanes] == ["the video cannot be finished", "None", "the disk is full"]
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from edgeseg.errors import SinkError, UsageError
 
-LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-"""What a browser on the same machine, or at the other end of an SSH tunnel, calls a server that listens on loopback."""
 _FORM = re.compile(r"((\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/\[\]]+)):)?(?P<port>[0-9]{1,5})")
 _LOST_MS = 20_000
 """A viewer that takes nothing for so long is cut off by the kernel."""

@@ -12,6 +12,8 @@ from edgeseg.sinks.web.library import Library
 
 CONNECTIONS_MAX = 64
 """Further ones are answered with 503."""
+IDLE_S = 10.0
+"""A connection that asks for nothing between two looks, so far apart, makes room for others."""
 
 
 class Server:
@@ -32,7 +34,19 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._runs.set()
+        sweeping = asyncio.create_task(self._sweep())
         await self._server.serve(sockets=[self._listener])
+        sweeping.cancel()
+
+    async def _sweep(self) -> None:
+        """Cut off connections without a request, which Uvicorn keeps for ever. Browsers open some in advance, phones leave silently."""
+        idle: dict[Any, Any] = {}
+        while True:
+            await asyncio.sleep(IDLE_S)
+            now = {one: one.cycle for one in self._server.server_state.connections if one.cycle is None or one.cycle.response_complete}
+            for connection in [one for one, cycle in now.items() if one in idle and idle[one] is cycle]:
+                connection.transport.abort()
+            idle = now
 
     def close(self) -> None:
         """Cut off all viewers and end the thread. Calling it twice is fine."""

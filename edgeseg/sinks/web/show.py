@@ -73,6 +73,8 @@ class Show:
         self._recordings: list[Recording] = []
         """The newest, and earlier ones that may still be written."""
         self._begun = 0
+        self._failure: str | None = None
+        """Of an earlier recording, the first."""
 
     def put(self, frame: Frame, result: Result) -> None:
         """Take a frame; never waits for a viewer or an encoder."""
@@ -104,7 +106,8 @@ class Show:
         if on and not self.is_recording:
             self._start_recording(self._record_dir)
         elif self.is_recording and not on:
-            self._recordings[-1].finish()
+            for recording in self._recordings[-1:]:
+                recording.finish()
 
     def _start_recording(self, folder: Path) -> None:
         with self._lock:
@@ -112,20 +115,23 @@ class Show:
                 raise UsageError(f"there is nothing to record: {self._end.says}")
             self._begun += 1
             path = free_name(folder, f"{self._stem}-{time.strftime('%Y%m%d-%H%M%S')}-{self._begun}")
+            self._failure = next(iter(self._failures()), None)
             self._recordings = [*(one for one in self._recordings if one.is_alive), Recording(path, self._fps())]
 
     @property
     def is_recording(self) -> bool:
         """Whether a recording takes frames now."""
-        return bool(self._recordings) and self._recordings[-1].is_on
+        # Asked on the server's thread, while the pipeline's may just be clearing the list.
+        return any(recording.is_on for recording in self._recordings[-1:])
 
     def fail(self, says: str) -> None:
-        """No frame comes any more, because something went wrong."""
+        """No frame comes any more, because something went wrong; perhaps only at the end, when its outputs were finished."""
         self._finish(Condition("failed", f"failed: {says}"))
 
     def _finish(self, end: Condition) -> None:
         with self._lock:
-            self._end = self._end or end
+            if self._end is None or self._end.kind == "ended":
+                self._end = end
 
     def condition(self) -> Condition:
         """How the stream is now, for viewers."""
@@ -168,10 +174,12 @@ class Show:
         self._finish(Condition("ended", "the stream has ended"))
         for recording in self._recordings:
             recording.join()
-        failed = [one.error for one in self._recordings if one.error is not None]
-        self._recordings = []
-        if failed:
-            raise SinkError(failed[0])
+        failures, self._recordings, self._failure = self._failures(), [], None
+        if failures:
+            raise SinkError(failures[0])
+
+    def _failures(self) -> list[str]:
+        return [error for error in (self._failure, *(one.error for one in self._recordings)) if error is not None]
 
     def _fps(self) -> float | None:
         """The rate at which a recording plays as fast as the run went; with one decimal, for codecs take no odd fractions."""
@@ -182,7 +190,7 @@ class Show:
         """None where recordings are not allowed; without a file before the first."""
         if self._record_dir is None:
             return None
-        if not self._recordings:
+        last = next(iter(self._recordings[-1:]), None)
+        if last is None:
             return {"on": False}
-        last = self._recordings[-1]
         return {"on": last.is_on, "file": last.path.name, "frames": last.frames, "missed": last.missed, "error": last.error}

@@ -14,6 +14,7 @@ from edgeseg.backends.tensorrt import engines
 from edgeseg.backends.tensorrt.build import BuiltEngine
 from edgeseg.backends.tensorrt.library import TENSORRT_RTX, Library
 from edgeseg.cli import main
+from edgeseg.cli.signals import Terminated
 from edgeseg.data import demo_bundle
 from edgeseg.errors import MissingDependencyError
 from tests.build_engines import ROOT, needs_rtx
@@ -122,17 +123,18 @@ def test_without_tensorrt_it_says_what_to_install(library, bundle, capsys, monke
     assert capsys.readouterr().err == "edgeseg: error: TensorRT is needed\n"
 
 
-def test_ctrl_c_keeps_what_was_finished(library, capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("kind", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_ctrl_c_and_sigterm_keep_what_was_finished(library, capsys, monkeypatch, tmp_path, kind, code):
     """The second graph is cancelled; the first one's engine stays."""
     build = engines.build_engine
 
     def stop(library, file, *rest):
         if file.name == "warp.onnx":
-            raise KeyboardInterrupt
+            raise kind
         return build(library, file, *rest)
 
     monkeypatch.setattr(engines, "build_engine", stop)
 
-    assert main([*BUILD]) == 130
+    assert main([*BUILD]) == code
     assert capsys.readouterr().err == "\nedgeseg: stopped; engines that were finished are kept\n"
     assert len(list((tmp_path / "engines").glob("*.engine"))) == 1

@@ -219,3 +219,16 @@ def test_log_file_that_is_another_output_is_refused(bundle, tmp_path, capsys):
 
     assert "--log-file" in capsys.readouterr().err
     assert Path(file).read_text().count("would overwrite the source or another output") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["run", "ADDRESS", CLIP], ["inspect", "ADDRESS"], ["run", "BUNDLE", CLIP, "--out", "ADDRESS"]],
+)
+def test_an_address_in_the_wrong_place_keeps_its_password(bundle, tmp_path, capsys, command):
+    """Whoever mixes up BUNDLE and SOURCE, or forgets one, does not find it in the message or the log."""
+    places, log = {"ADDRESS": f"rtsp://me:{SECRET}@camera/a", "BUNDLE": str(bundle)}, tmp_path / "log"
+
+    assert main([*(places.get(part, part) for part in command), "--log-file", str(log)]) == 1
+
+    assert SECRET not in capsys.readouterr().err + log.read_text()

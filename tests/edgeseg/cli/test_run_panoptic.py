@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from edgeseg.cli import main
@@ -59,3 +60,23 @@ def test_maps_do_not_overwrite_other_files(bundle, tmp_path, capsys, monkeypatch
     assert main(["run", str(bundle), "pictures", *other, *OPTIONS]) == 2
 
     assert "would overwrite" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8_stand_in_every_output(tmp_path, monkeypatch):
+    """Old archives have such names: lines, listing, log and service manager get an escape, files the name itself."""
+    bundle, pictures, maps = tiny_bundle(tmp_path / "bundle", family=panoptic.NAME), tmp_path / "caf\udce9", tmp_path / "maps"
+    pictures.mkdir()
+    (pictures / "\udcff.png").write_bytes(opencv().imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
+    files = {name: tmp_path / name for name in ("lines", "log", "coco")}
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    monkeypatch.setattr("edgeseg.cli.status.SERVICE_INTERVAL_S", 0.0)
+    monkeypatch.setattr("edgeseg.cli.status.PLAIN_INTERVAL_S", 0.0)
+    outputs = ["--panoptic-dir", str(maps), "--jsonl", str(files["lines"]), "--log-file", str(files["log"]), "--coco", str(files["coco"])]
+
+    assert main(["run", str(bundle), str(pictures), *outputs, *OPTIONS]) == 0
+
+    assert json.loads(files["lines"].read_text())["panoptic"]["file"] == "\udcff.png"
+    assert json.loads((maps / LISTING).read_text())["images"][0]["file_name"] == "\udcff.png"
+    status = next(record for record in map(json.loads, files["log"].read_text().splitlines()) if record["event"] == "run.status")
+    assert status["stream"] == str(pictures)
+    assert (maps / "\udcff.png").is_file()

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from edgeseg.cli import main
+from edgeseg.cli import main, run_streams
 from edgeseg.errors import SourceError
 from edgeseg.opencv import opencv
 from edgeseg.sinks import WebPage
@@ -52,6 +52,25 @@ def test_key_frames_are_staggered(tmp_path):
 
     steps = {stream: [record["step"] for record in lines_of(lines) if record["stream"] == stream] for stream in (0, 1)}
     assert steps == {0: ["key", "warp"] * 3, 1: ["key", "key", "warp", "key", "warp", "key"]}
+
+
+def test_all_sources_are_told_to_end_before_one_is_waited_for(tmp_path, monkeypatch):
+    """Each may take seconds. Also those that were opened before one that is refused are closed."""
+    log = []
+
+    def open_logged(text, settings):
+        source = open_source(text, settings)
+        monkeypatch.setattr(source, "interrupt", lambda: log.append("interrupt"))
+        monkeypatch.setattr(source, "close", lambda: log.append("close"))
+        return source
+
+    monkeypatch.setattr(run_streams, "open_source", open_logged)
+
+    assert main(["run", str(tmp_path / "none"), *CLIPS]) == 1
+    assert log == [*["interrupt"] * 3, *["close"] * 3]
+    log.clear()
+    assert main(["run", str(tmp_path / "none"), CLIPS[0], "http://camera/"]) == 2
+    assert log == ["close"]
 
 
 def test_one_that_cannot_be_opened_leaves_the_others(bundle, tmp_path, capsys):

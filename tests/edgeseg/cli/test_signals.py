@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+from edgeseg.cli import main
 from edgeseg.cli.signals import Terminated, sigterm_stops
 from edgeseg.sources import open_source
 from tests.bundles import tiny_bundle
@@ -69,6 +70,30 @@ def frames_after_recording(port: int) -> list[int]:
 
 def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_terminal_that_goes_ends_a_command_too(monkeypatch, capsys):
+    """A lost connection to it must not leave half a video; the exit code says which signal it was."""
+
+    def hang_up(_args):
+        os.kill(os.getpid(), signal.SIGHUP)
+        raise AssertionError
+
+    monkeypatch.setattr("edgeseg.cli.doctor.main", hang_up)
+
+    assert main(["doctor", "--log-format", "json"]) == 129
+    assert json.loads(capsys.readouterr().err)["signal"] == "SIGHUP"
+
+
+def test_a_sighup_that_is_ignored_stays_so():
+    """As nohup does it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with sigterm_stops():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_sigterm_is_raised_in_the_block():

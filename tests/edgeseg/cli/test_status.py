@@ -54,6 +54,19 @@ def test_a_stream_that_is_silent_says_so():
     assert str(stream) == f"{text}, connecting anew"
 
 
+def test_a_stream_that_has_ended_is_not_waited_for(make_result):
+    """However long ago it was, and with its source still lost."""
+    clock = FakeClock()
+    stream, empty = make_stream(clock), make_stream(clock)
+    stream.see(make_result(index=7))
+    stream._source.is_lost = True
+    for one in (stream, empty):
+        one.end()
+    clock.wait(60.0)
+
+    assert (str(stream), str(empty)) == ("ended after frame 7", "ended without a frame")
+
+
 @pytest.mark.parametrize(("count", "most", "total"), [(None, None, None), (5, None, 5), (None, 7, 7), (5, 7, 5), (9, 7, 7)])
 def test_what_is_to_come_is_what_is_known(count, most, total):
     """Frames of a file, of --max-frames, or the fewer of both."""
@@ -120,6 +133,20 @@ def test_a_terminal_is_drawn_on_at_most_four_times_a_second(monkeypatch):
     assert shown.tasks == [("camera 0", 5000, stream), "left"]
     assert len(shown.updates) == 3 + 1
     assert shown.updates[-1] == (0, 995)
+
+
+def test_a_terminal_that_has_gone_hides_nothing(monkeypatch):
+    """What ended the run is what is raised, not that the last line cannot be drawn any more."""
+
+    class Gone(Bars):
+        def __exit__(self, *_):
+            raise OSError("Input/output error")
+
+    monkeypatch.setattr(module, "bars", lambda **_: Gone())
+    clock = FakeClock()
+
+    with pytest.raises(KeyboardInterrupt), status([make_stream(clock)], None, clock):
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("jsonl", "terminal", "drawn"), [(None, True, True), ("-", True, False), ("-", False, True), ("a.x", True, True)])

@@ -20,7 +20,7 @@ class Screen:
         self.shown = []
         self.key = -1
         self.visible = 1.0
-        self.destroyed = 0
+        self.destroyed = []
 
     def imshow(self, title, image):
         self.shown.append((title, image.shape))
@@ -31,8 +31,10 @@ class Screen:
     def getWindowProperty(self, _title, _what):  # noqa: N802 - OpenCV's name
         return self.visible
 
-    def destroyAllWindows(self):  # noqa: N802 - OpenCV's name
-        self.destroyed += 1
+    def destroyWindow(self, title):  # noqa: N802 - OpenCV's name
+        self.destroyed.append(title)
+        if not self.visible:
+            raise self.error("NULL window")
 
 
 @pytest.fixture
@@ -54,7 +56,19 @@ def test_frames_are_shown_until_the_sink_is_closed(screen, make_frame, make_resu
     sink.close()
 
     assert screen.shown == [("title", (96, 128, 3))] * 2
-    assert screen.destroyed == 1
+    assert screen.destroyed == ["title"]
+
+
+def test_closing_one_window_leaves_the_others(screen, make_frame, make_result):
+    """The stream that ended loses its own; one that its viewer had closed before is no error."""
+    sinks = [WindowSink(title) for title in ("0", "1", "2")]
+    for sink in sinks:
+        sink.write(make_frame(), make_result())
+    sinks[1].close()
+    screen.visible = 0.0
+    sinks[2].close()
+
+    assert screen.destroyed == ["1", "2"]
 
 
 @pytest.mark.parametrize("key", [ord("q"), 27])
@@ -77,6 +91,14 @@ def test_closing_the_window_stops(screen, make_frame, make_result):
         sink.write(make_frame(), make_result())
 
         assert sink.wants_stop
+
+
+def test_title_is_one_that_opencv_takes(screen, make_frame, make_result):
+    """A folder's name may be no UTF-8, at which OpenCV would end the process."""
+    with WindowSink("edgeseg: \udcff") as sink:
+        sink.write(make_frame(), make_result())
+
+    assert screen.shown[0][0] == "edgeseg: ?"
 
 
 def test_headless_build_is_an_error(screen, monkeypatch):

@@ -118,6 +118,7 @@ def test_only_a_plausible_frame_rate_is_one(reported, fps):
         ("http://host/a?access_token=hush", "http://host/a?access_token=***"),
         ("rtspsrc location=rtsp://a:hush@host/x latency=0 ! appsink", "rtspsrc location=rtsp://***@host/x latency=0 ! appsink"),
         ('rtspsrc location=host user-id=hush user-pw="hush hush" ! appsink', "rtspsrc location=host user-id=*** user-pw=*** ! appsink"),
+        ("rtsp:/admin:hush@host/a", "rtsp:/***@host/a"),
         ("a.mp4", "a.mp4"),
         ("v4l2src ! video/x-raw,width=640 ! appsink", "v4l2src ! video/x-raw,width=640 ! appsink"),
     ],
@@ -126,6 +127,12 @@ def test_what_could_be_a_credential_is_not_shown(text, shown):
     """Logins and values of telling names are replaced, all else stays readable."""
     assert redacted(text) == shown
     assert "hush" not in redacted(text)
+
+
+@pytest.mark.parametrize("text", ["C:/pictures/a@b.png", "pictures/a@b.png"])
+def test_names_of_files_stay_as_they_are(text):
+    """An @ alone hides no password."""
+    assert redacted(text) == text
 
 
 def test_no_login_of_any_characters_is_shown():

@@ -11,8 +11,7 @@ from edgeseg.errors import SourceError
 from edgeseg.sources import LiveSettings, open_live
 from edgeseg.sources.base import Source, SourceCounts, SourceInfo
 from edgeseg.sources.fake import FakeCapture, FakeClock, Shot
-from edgeseg.sources.latest import Latest
-from edgeseg.sources.live import LiveSource
+from edgeseg.sources.latest import InTurn, Latest
 from edgeseg.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -105,6 +104,35 @@ def test_an_error_reaches_whoever_reads_after_the_last_frame():
     assert gated.closings == 1
 
 
+def test_in_turn_each_frame_waits_until_it_is_taken():
+    """None is dropped, and whether there is one can be asked without waiting for the device."""
+    gated = Gated()
+    with InTurn(gated) as source:
+        frames = iter(source)
+        assert not source.ready
+        gated.allow(1)
+        assert source.ready
+        for _ in range(3):
+            gated._allowed.release()
+
+        assert [next(frames).index for _ in range(4)] == [0, 1, 2, 3]
+        assert not source.ready
+        assert source.counts == SourceCounts()
+
+
+def test_in_turn_closing_does_not_wait_for_a_reader():
+    """The thread ends though nobody takes what it holds."""
+    gated = Gated()
+    source = InTurn(gated)
+    gated.allow(1)
+    gated._allowed.release()
+    source.interrupt()
+    source._thread.join(30)
+
+    assert not source._thread.is_alive()
+    assert gated.closings == 1
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_close_ends_the_thread_and_frees_the_device(taken):
     """Whether or not a frame was ever taken, nothing is left; closing twice is fine."""
@@ -132,18 +160,18 @@ def test_a_reader_that_fails_frees_the_device():
 
 
 def test_the_policy_decides_whether_a_live_source_drops():
-    """``drop`` reads on a thread, ``wait`` gives every picture in turn."""
+    """``drop`` gives the newest picture, ``wait`` every one in turn."""
     captures = [FakeCapture([Shot(PICTURE)] * 3, FakeClock()) for _ in range(2)]
     with (
         open_live(captures[0], LiveSettings(when_late="drop")) as dropping,
         open_live(captures[1], LiveSettings(when_late="wait")) as waiting,
     ):
-        assert isinstance(dropping, Latest)
-        assert isinstance(waiting, LiveSource)
+        assert (type(dropping), type(waiting)) == (Latest, InTurn)
         frames = []
         with pytest.raises(SourceError, match="ended or was lost"):
             frames.extend(frame for frame in waiting)
         with pytest.raises(SourceError, match="ended or was lost"):
             list(dropping)
+        assert [frame.index for frame in frames] == [0, 1, 2]
 
     assert [capture.is_open for capture in captures] == [False, False]

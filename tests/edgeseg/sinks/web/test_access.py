@@ -19,6 +19,8 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of these tests
         ("LOCALHOST:1", True),
         ("127.0.0.1:9000", True),
         ("[::1]:8080", True),
+        ("127.0.0.2:8080", True),
+        ("10.0.0.1:8080", False),
         ("", False),
         ("evil.example", False),
         ("evil.example:8080", False),

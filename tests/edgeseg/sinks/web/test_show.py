@@ -110,12 +110,38 @@ def test_recording_needs_its_folder(tmp_path):
         Show(tmp_path / "none")
 
 
+def test_a_stream_whose_outputs_fail_at_its_end_has_failed():
+    """What goes wrong while they are finished comes after the end; the first failure stays."""
+    show = Show()
+    show.close()
+    show.fail("the disk is full")
+    show.fail("again")
+    show.close()
+
+    assert (show.condition().says, show.illness()) == ("failed: the disk is full", "failed")
+
+
 def test_failed_recording_is_an_error_at_the_end(tmp_path, make_frame, make_result):
     """Who started the run learns of it as well; closing again is fine."""
     show = Show(tmp_path, Clock())
     show.record(True)
     show.put(make_frame(), make_result())
     show.put(make_frame(1, (48, 64)), make_result((), (48, 64), 1))
+
+    with pytest.raises(SinkError, match="size of the picture changed"):
+        show.close()
+    show.close()
+
+
+def test_failed_recording_is_not_forgotten_for_a_good_one(tmp_path, make_frame, make_result):
+    """Another one that works does not hide it from who started the run."""
+    show = Show(tmp_path, Clock())
+    show.record(True)
+    show.put(make_frame(), make_result())
+    show.put(make_frame(1, (48, 64)), make_result((), (48, 64), 1))
+    show._recordings[-1]._thread.join()
+    show.record(True)
+    show.put(make_frame(), make_result())
 
     with pytest.raises(SinkError, match="size of the picture changed"):
         show.close()
