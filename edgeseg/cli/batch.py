@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.backends import ON_CPU, choose
+from edgeseg.backends import ON_CPU, Choice, choose
 from edgeseg.batch import Job, Options, Outcome, Results, run_batch
 from edgeseg.batch.executors import Executor, LocalExecutor, RayExecutor
 from edgeseg.batch.executors.on_ray import LOCAL
@@ -123,18 +123,19 @@ def _options(args: argparse.Namespace, clips: int) -> tuple[Options, _Share]:
     bundle = read_bundle(args.bundle)
     if message := caution(bundle, DEFAULT_PRECISION if args.precision == "auto" else args.precision, bundle.graphs):
         note(Event("precision.doubtful", message, logging.WARNING))
-    share = _divide(args, clips)
-    own = {**model_options(args), "threads": share.threads}
+    choice = choose(args.backend)
+    share = _divide(args, clips, choice)
+    # By name: another machine of a cluster, or a later batch in the folder, might choose another one.
+    own = {**model_options(args), "backend": choice.name, "threads": share.threads}
     options = Options(os.fspath(args.bundle.resolve()), stream, args.score, video=args.video, **own)
     return options, share
 
 
-def _divide(args: argparse.Namespace, clips: int) -> _Share:
+def _divide(args: argparse.Namespace, clips: int, choice: Choice) -> _Share:
     """Workers, and threads of each, as asked or by the cores of this machine. What a cluster has is not known here."""
     if args.ray not in (None, LOCAL):
         return _Share(args.workers, args.threads or 1)
     cores = len(os.sched_getaffinity(0))
-    choice = choose(args.backend)
     workers = args.workers or (min(cores, clips) if choice.name in ON_CPU else 1)
     threads = args.threads or max(1, cores // workers)
     text = f"backend {choice.name} ({choice.reason}), at most {workers} at a time, with {threads} thread{'s' * (threads != 1)} each"

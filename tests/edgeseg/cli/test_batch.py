@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.backends import Choice
 from edgeseg.batch import process
 from edgeseg.batch.executors.fake import FakeExecutor
 from edgeseg.cli import batch, main
@@ -153,7 +154,7 @@ def test_work_is_divided_by_the_cores_of_this_machine(monkeypatch, arguments, wo
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     args = parsed("batch", "BUNDLE", "a.mp4", "--out", "out", "--backend", "onnxruntime", *arguments)
 
-    assert batch._divide(args, 6) == batch._Share(workers, threads)
+    assert batch._divide(args, 6, Choice("onnxruntime", "as asked")) == batch._Share(workers, threads)
 
 
 def parsed(*arguments):
@@ -161,3 +162,14 @@ def parsed(*arguments):
     from edgeseg.cli import _parser
 
     return _parser().parse_args(arguments)
+
+
+def test_a_folder_is_of_one_backend_whichever_auto_chooses(bundle, clips, tmp_path, capsys, monkeypatch):
+    """The choice is kept by its name, so that a machine where auto means another backend does not mix results."""
+    out = tmp_path / "out"
+    command = ["batch", str(bundle), clips[0], "--out", str(out), "--threads", "1"]
+    for name, code in (("openvino", 0), ("onnxruntime", 2)):
+        monkeypatch.setattr(batch, "choose", lambda _, name=name: Choice(name, "the fastest here"))
+        assert main(command) == code
+
+    assert "holds results of other settings: backend openvino instead of onnxruntime" in capsys.readouterr().err
