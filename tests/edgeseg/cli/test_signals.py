@@ -72,7 +72,15 @@ def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_terminal_that_goes_ends_a_command_too(monkeypatch, capsys):
+@pytest.fixture
+def heeds_sighup():
+    """The tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_goes_ends_a_command_too(monkeypatch, capsys, heeds_sighup):
     """A lost connection to it must not leave half a video; the exit code says which signal it was."""
 
     def hang_up(_args):
