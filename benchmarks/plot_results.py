@@ -64,7 +64,7 @@ def _frame_panels(records: Records) -> Iterator[tuple[str, Record]]:
         if name in records:
             yield f"{words}, 1080p", records[name]["timings"]
     for size, found in records.get("maskrcnn_frame", {}).get("sizes", {}).items():
-        yield f"Mask R-CNN R-50, shorter side {size}, 1080p", found["timings"]
+        yield f"Mask R-CNN R-50 at {size}, 1080p", found["timings"]
     for name, found in records.get("cases", {}).get("cases", {}).items():
         yield f"Case {name}", {label: one["timing"] for label, one in found["contenders"].items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..soak import Sample, slopes
 from .base import Record, Records, Section, machine, machines, ms, ratio, table
 
 
@@ -104,20 +105,28 @@ def _viewer_row(record: Record, name: str) -> Iterator[str]:
 def _soak(records: Records) -> Iterator[str]:
     for record in records.values():
         yield from machine(record["conditions"])
-        slopes, samples = record["slopes_per_hour"], record["samples"]
+        growth, samples = record["slopes_per_hour"], record["samples"]
         warm = [one for one in samples if one["at_s"] >= 60 * record["warm_up_minutes"]]
         yield from table(
             ("", f"{record['minutes']:g} minutes, the first {record['warm_up_minutes']:g} left out of the slopes"),
             [
                 ("troubles", ", ".join(f"{count} x `{name}`" for name, count in record["troubles"].items())),
                 ("results", f"{record['results']}: {', '.join(f'{count} {step}' for step, count in record['steps'].items())}"),
-                ("memory", f"{_range(warm, 'memory_mb', ' MB')}; {slopes['memory_mb']:+.2f} MB an hour"),
-                ("threads", f"{_range(warm, 'threads')}; {slopes['threads']:+.2f} an hour"),
-                ("file handles", f"{_range(warm, 'handles')}; {slopes['handles']:+.2f} an hour"),
-                ("age of results", f"{slopes['age_ms']:+.2f} ms an hour"),
+                ("memory", f"{_range(warm, 'memory_mb', ' MB')}; {growth['memory_mb']:+.2f} MB an hour"),
+                ("memory, ten times", ", ".join(f"{one['memory_mb']:.0f}" for one in samples[:: max(1, len(samples) // 10)]) + " MB"),
+                ("memory of the second half", f"{_second_half(samples):+.2f} MB an hour"),
+                ("threads", f"{_range(warm, 'threads')}; {growth['threads']:+.2f} an hour"),
+                ("file handles", f"{_range(warm, 'handles')}; {growth['handles']:+.2f} an hour"),
+                ("age of results", f"{growth['age_ms']:+.2f} ms an hour"),
                 ("after SIGTERM", f"exit code {record['exit_code_after_sigterm']}, {_last_line(record)}"),
             ],
         )
+
+
+def _second_half(samples: Sequence[Mapping[str, float]]) -> float:
+    """Growth of memory, MB an hour."""
+    half = [Sample(**one) for one in samples[len(samples) // 2 :]]
+    return slopes(half)["memory_mb"]
 
 
 def _last_line(record: Record) -> str:
