@@ -165,7 +165,7 @@ BATCHING = Section(
     "Pictures of several cameras in one run of the network",
     "The network up to the raw predictions, with one picture after the other and with all at once, in turns; milliseconds a picture.",
     ("batching",),
-    ("python -m benchmarks.batching --recipe yolact_demo_video --recipe yolact_resnet50 --out benchmarks/results/batching.json",),
+    ("python -m benchmarks.batching --recipe yolact_demo_video --rounds 40 --out benchmarks/results/batching.json",),
     _batching,
 )
 VIEWERS = Section(
