@@ -31,7 +31,7 @@ synthetic:seed=7,frames=90,size=640x360,fps=30).
 
 Several sources share one model and take turns. --out, --panoptic-dir, --coco and --jsonl then hold all of them: one file or folder for each
 in the folder of --out, with its number from 0; lines carry it as "stream". --serve shows all on one page. The key frames of fixed:N are
-staggered. One that fails ends alone; the exit code is then 1.
+staggered. One that fails ends alone; the exit code is then 1. A camera that is away at the start joins when it comes.
 
 examples:
   edgeseg run BUNDLE video.mp4 --out annotated.mp4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from edgeseg.cli.outputs import open_sinks, print_written
 from edgeseg.cli.report import backend_event, source_text, summary_fields, table
 from edgeseg.cli.serve import open_shared_page
 from edgeseg.cli.status import StreamStatus, status
-from edgeseg.errors import EdgesegError, SourceError, UsageError
+from edgeseg.errors import EdgesegError, MissingDependencyError, SourceError, UsageError
 from edgeseg.events import Event
 from edgeseg.fleet import Lane, Turn, Watcher, run_together
 from edgeseg.loader import load
@@ -87,30 +88,43 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"{option} {text} is one file for {len(args.sources)} sources. Give a folder, such as {option} results/.")
 
 
-def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], dict[int, SourceError]]:
-    """The sources that can be opened, and why others cannot, by number; those are told, unless they are all.
+def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], dict[int, EdgesegError]]:
+    """The sources that are there or may come later, and why others cannot be opened, by number; all but the first are told of.
 
     Raises:
-        SourceError: the first one's, where none can be opened.
+        SourceError: the first one's, where none is there.
     """
-    tried = [_open(args, number, text, stack) for number, text in enumerate(args.sources)]
-    opened = [one for one in tried if isinstance(one, _Opened)]
+    tried = _open_all(args, dict(enumerate(args.sources)), stack)
+    errors = {number: one for number, one in tried.items() if isinstance(one, EdgesegError)}
+    if len(errors) == len(tried):
+        raise errors[0]
+    if args.reconnect != 0:
+        tried |= _open_all(args, {number: args.sources[number] for number in errors}, stack, may_be_away=True)
+    opened = [one for one in tried.values() if isinstance(one, _Opened)]
     # Cameras that are away take seconds to leave: all are told before the first is waited for.
     for one in opened:
         stack.callback(one.source.interrupt)
-    errors = {number: one for number, one in enumerate(tried) if not isinstance(one, _Opened)}
-    if not opened:
-        raise errors[0]
     for number, error in errors.items():
-        note(_failure(f"stream {number}", "cannot be opened", error))
-    return opened, errors
+        failed = isinstance(tried[number], EdgesegError)
+        note(_failure(f"stream {number}", "cannot be opened", error) if failed else _away(number, error))
+    return opened, {number: errors[number] for number, one in tried.items() if isinstance(one, EdgesegError)}
 
 
-def _open(args: argparse.Namespace, number: int, text: str, stack: ExitStack) -> _Opened | SourceError:
-    try:
-        return _Opened(number, stack.enter_context(open_source(text, live_settings(args))), text)
-    except SourceError as error:
-        return error
+def _open_all(
+    args: argparse.Namespace, sources: Mapping[int, str], stack: ExitStack, *, may_be_away: bool = False
+) -> dict[int, _Opened | EdgesegError]:
+    """Each source or its error. They are opened at the same time, for a camera that does not answer takes ten seconds."""
+    settings = replace(live_settings(args), may_be_away=may_be_away)
+
+    def open_one(entry: tuple[int, str]) -> _Opened | EdgesegError:
+        number, text = entry
+        try:
+            return _Opened(number, stack.enter_context(open_source(text, settings)), text)
+        except (SourceError, MissingDependencyError) as error:
+            return error
+
+    with ThreadPoolExecutor(max(len(sources), 1), thread_name_prefix="edgeseg-open") as pool:
+        return dict(zip(sources, pool.map(open_one, sources.items()), strict=True))
 
 
 def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
@@ -124,7 +138,7 @@ def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None,
     return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
 
 
-def _open_page(args: argparse.Namespace, opened: Sequence[_Opened], failed: Mapping[int, SourceError], stack: ExitStack) -> WebPage | None:
+def _open_page(args: argparse.Namespace, opened: Sequence[_Opened], failed: Mapping[int, EdgesegError], stack: ExitStack) -> WebPage | None:
     """The web page with all streams, also those that could not be opened; None where it is not asked for."""
     channels = {one.number: Channel(one.number, one.source.info.name, one.is_lost) for one in opened}
     channels |= {number: Channel(number, redacted(args.sources[number])) for number in failed}
@@ -165,6 +179,11 @@ def _tell_failure(lane: Lane) -> None:
     for sink in lane.sinks:
         if isinstance(sink, StreamSink):
             sink.fail(str(lane.error))
+
+
+def _away(number: int, error: EdgesegError) -> Event:
+    text = f"stream {number} is not there yet, and is tried again while the others run: {error}"
+    return Event("stream.away", text, logging.WARNING, stream=f"stream {number}", reason=str(error))
 
 
 def _failure(stream: str, what: str, error: EdgesegError | None) -> Event:

@@ -58,7 +58,7 @@ class StreamStatus:
     def __str__(self) -> str:
         last, now_s = self._last, self._clock()
         if last is None:
-            return "ended without a frame" if self._has_ended else "no frame yet"
+            return "ended without a frame" if self._has_ended else f"no frame yet{', connecting' * self._source.is_lost}"
         if self._has_ended:
             return f"ended after frame {last.frame_index}"
         counts, found = self._source.counts, _found(last)

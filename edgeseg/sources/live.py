@@ -22,11 +22,11 @@ BACK_OFF_S = (0.0, 0.5, 1.0, 2.0)
 class LiveSource(Source):
     """Every picture that a device gives, in order, until `interrupt`.
 
-    The first connection must succeed. One that breaks later, or gives no picture for ``stall_s``, is closed and opened anew as often as
-    the settings allow.
+    The first connection must succeed, unless the settings say that the device may be away. One that breaks later, or gives no picture
+    for ``stall_s``, is closed and opened anew as often as the settings allow.
 
     Args:
-        capture: the device; opened here, closed by `close`.
+        capture: the device; opened here where it must be there, closed by `close`.
         settings: see there; ``reconnect`` of None counts as 0.
         clock: seconds of the monotonic clock.
         wait: sleeps for some seconds, and returns early with True once the source is interrupted.
@@ -46,8 +46,9 @@ class LiveSource(Source):
         self._note = settings.note or to_log(__name__)
         self._frozen = FrozenWatch(settings.frozen_s)
         self._attempts = self._reconnects = self._freezes = 0
-        self._is_lost = False
-        self.info = SourceInfo(name=capture.name, fps=capture.open())
+        self._is_lost = settings.may_be_away and bool(settings.reconnect)
+        self._was_there = not self._is_lost
+        self.info = SourceInfo(name=capture.name, fps=None if self._is_lost else capture.open())
 
     @property
     def counts(self) -> SourceCounts:
@@ -76,13 +77,14 @@ class LiveSource(Source):
             )
 
     def _pictures(self) -> Iterator[tuple[U8Array, float]]:
-        while True:
+        lost_s = self._clock()
+        while not self._is_lost or self._connect(lost_s):
+            self._is_lost, self._was_there = False, True
             yield from self._connection()
             lost_s, self._is_lost = self._clock(), True
             self._capture.close()
-            if self._interrupted.is_set() or not self._connect_anew(lost_s):
+            if self._interrupted.is_set():
                 return
-            self._is_lost = False
 
     def _connection(self) -> Iterator[tuple[U8Array, float]]:
         """Pictures with the time at which each came, until the connection is lost."""
@@ -99,14 +101,14 @@ class LiveSource(Source):
             yield pixels, captured_s
             waiting_since_s = self._clock()
 
-    def _connect_anew(self, lost_s: float) -> bool:
+    def _connect(self, lost_s: float) -> bool:
         """Try until it works; False if interrupted.
 
         Raises:
             SourceError: it did not work as often as the settings allow.
         """
         allowed, name = self._settings.reconnect or 0, self.info.name
-        if allowed and not self._attempts:
+        if allowed and not self._attempts and self._was_there:
             self._note(Event("stream.lost", f"{name} gives no new pictures; connecting anew", logging.WARNING, source=name))
         reason = "--reconnect allows no new attempt."
         while self._attempts < allowed:
@@ -119,11 +121,13 @@ class LiveSource(Source):
             except SourceError as error:
                 reason = str(error)
                 continue
-            self._reconnects += 1
+            self._reconnects += self._was_there
             after_s = self._clock() - lost_s
-            text = f"{name} is connected again after {after_s:.1f} s"
+            text = f"{name} is connected {'again ' * self._was_there}after {after_s:.1f} s"
             self._note(Event("stream.back", text, source=name, after_s=round(after_s, 3), attempts=self._attempts))
             return True
+        if not self._was_there:
+            raise SourceError(f"{name} did not come in {allowed} attempts. {reason}")
         raise SourceError(f"{name} ended or was lost{f', and did not come back in {allowed} attempts' if allowed else ''}. {reason}")
 
     def _tell_frozen(self) -> None:

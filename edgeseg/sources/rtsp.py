@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from edgeseg.errors import SourceError
+from edgeseg.errors import MissingDependencyError
 from edgeseg.opencv import build_has
 from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, redacted
 from edgeseg.sources.lag import LagWatch
@@ -54,7 +54,9 @@ class RtspCapture(OpenCvCapture):
         # FFmpeg's default, UDP, loses packets without notice. Whoever wants other options sets this variable.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
         if not build_has("FFMPEG"):
-            raise SourceError(f"{self.name} cannot be opened: this OpenCV has no FFmpeg. Give a GStreamer pipeline with rtspsrc.")
+            raise MissingDependencyError(
+                f"{self.name} cannot be opened: this OpenCV has no FFmpeg. Give a GStreamer pipeline with rtspsrc."
+            )
         fps = super().open()
         self._leave_out_backlog(fps or _DEFAULT_FPS)
         self._lag = LagWatch()

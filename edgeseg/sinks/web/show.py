@@ -138,7 +138,8 @@ class Show:
         if self._end is not None:
             return self._end
         if self.channel.is_lost():
-            return Condition("lost", "connection lost, connecting anew")
+            never = self.gallery.newest is None
+            return Condition("lost", "not there yet, tried again and again" if never else "connection lost, connecting anew")
         if (illness := self.illness()) is not None:
             return Condition("waiting" if self.gallery.newest is None else "silent", illness)
         return Condition("live", "live")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeseg.errors import SourceError
 from edgeseg.opencv import opencv
 from edgeseg.sinks import WebPage
 from edgeseg.sources import open_source
+from edgeseg.sources.fake import FakeCapture, FakeClock, Refused, Shot
 from edgeseg.sources.rtsp import RtspCapture
 from tests.bundles import tiny_bundle
 
@@ -83,6 +85,55 @@ def test_one_that_cannot_be_opened_leaves_the_others(bundle, tmp_path, capsys):
     assert "stream 0 cannot be opened, the others go on: there is no file or folder 'missing.mp4'" in capsys.readouterr().err
 
 
+class LateCamera(FakeCapture):
+    """Away for the first attempts, then it gives pictures without end, at the pace of its clock."""
+
+    name = "late camera"
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__([*[Refused()] * refusals, *[Shot(np.full((48, 64, 3), k, np.uint8)) for k in range(100)]], FakeClock())
+
+
+def test_a_camera_that_is_away_at_the_start_joins_the_others(bundle, tmp_path, capsys, monkeypatch):
+    """Its second attempt comes without a wait and fails, the third works; it is told both times, and its outputs are as the others'."""
+    camera, lines = LateCamera(2), tmp_path / "all.jsonl"
+    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lambda _text: camera)
+    options = ["--out", f"{tmp_path}/out/", "--jsonl", str(lines), "--max-frames", "4", "--when-late", "wait", *OPTIONS]
+
+    assert main(["run", str(bundle), CLIPS[0], "7", *options]) == 0
+
+    assert Counter(record["stream"] for record in lines_of(lines)) == {0: 4, 1: 4}
+    told = capsys.readouterr().err
+    away = "stream 1 is not there yet, and is tried again while the others run: late camera cannot be opened."
+    assert told.index(away) < told.index("late camera is connected after 0.5 s")
+    with open_source(tmp_path / "out" / "1.mp4") as video:
+        assert video.info.frame_count == 4
+
+
+def test_cameras_that_are_all_away_are_an_error_at_once(bundle, capsys, monkeypatch):
+    """Nothing would run: the addresses may be wrong, and a service manager knows when to start again."""
+    cameras = [LateCamera(9), LateCamera(9)]
+    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lambda text: cameras[int(text)])
+
+    assert main(["run", str(bundle), "0", "1", *OPTIONS]) == 1
+
+    assert [camera.openings for camera in cameras] == [1, 1]
+    assert capsys.readouterr().err.splitlines()[-1] == "edgeseg: error: late camera cannot be opened."
+
+
+def test_sources_are_opened_at_the_same_time(bundle, monkeypatch):
+    """Each of them waits until the other is being opened too."""
+    both = threading.Barrier(2, timeout=60)
+
+    def open_together(text, settings):
+        both.wait()
+        return open_source(text, settings)
+
+    monkeypatch.setattr(run_streams, "open_source", open_together)
+
+    assert main(["run", str(bundle), *CLIPS[:2], "--max-frames", "1", *OPTIONS]) == 0
+
+
 def test_one_that_fails_half_way_leaves_the_others(tmp_path, capsys):
     """A folder whose second picture does not fit the model; its first one is there, and named like the original."""
     bundle, pictures = tiny_bundle(tmp_path / "b", family="maskrcnn", fit="same_shape"), tmp_path / "pictures"
@@ -148,7 +199,7 @@ def test_all_streams_are_on_one_page(bundle, tmp_path, capsys, monkeypatch):
     pictures.mkdir()
     opencv().imwrite(str(pictures / "1.png"), np.zeros((20, 20, 3), np.uint8))
     (pictures / "2.png").write_bytes(b"damaged")
-    options = ["--serve", "127.0.0.1:0", *OPTIONS]
+    options = ["--serve", "127.0.0.1:0", "--reconnect", "never", *OPTIONS]
 
     assert main(["run", str(bundle), "rtsp://user:secret@camera/", CLIPS[0], str(pictures), *options]) == 1
 

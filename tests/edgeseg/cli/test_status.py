@@ -54,6 +54,14 @@ def test_a_stream_that_is_silent_says_so():
     assert str(stream) == f"{text}, connecting anew"
 
 
+def test_a_stream_whose_camera_has_not_come_yet_says_so():
+    """As long as it is tried."""
+    stream = make_stream(FakeClock())
+    stream._source.is_lost = True
+
+    assert str(stream) == "no frame yet, connecting"
+
+
 def test_a_stream_that_has_ended_is_not_waited_for(make_result):
     """However long ago it was, and with its source still lost."""
     clock = FakeClock()

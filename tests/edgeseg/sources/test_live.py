@@ -60,6 +60,29 @@ def test_a_device_that_is_absent_at_the_start_is_an_error():
         Stage(Refused(), shot(), reconnect=FOREVER)
 
 
+def test_a_device_that_may_be_away_is_waited_for():
+    """It counts as lost until it is there, which is told and is no reconnection; after that it is as any other."""
+    stage = Stage(Refused(after_s=1.0), Refused(), shot(1), Lost(), shot(2), reconnect=3, may_be_away=True)
+    assert (stage.capture.openings, stage.source.is_lost, stage.source.info.fps) == (0, True, None)
+    stage.play()
+
+    assert [(frame.index, frame.reconnects, frame.time_s) for frame in stage.frames] == [(0, 0, 0.0), (1, 1, pytest.approx(0.1))]
+    assert stage.notes[:3] == [
+        f"made-up camera is connected after {1.0 + sum(BACK_OFF_S[:3]):.1f} s",
+        "made-up camera gives no new pictures; connecting anew",
+        "made-up camera is connected again after 0.0 s",
+    ]
+
+
+def test_a_device_that_may_be_away_and_never_comes_is_an_error():
+    """After as many attempts as are allowed; without any it must be there at once."""
+    error = Stage(*[Refused()] * 2, shot(), reconnect=2, may_be_away=True).play()
+
+    assert error == "made-up camera did not come in 2 attempts. made-up camera cannot be opened."
+    with pytest.raises(SourceError, match="made-up camera cannot be opened"):
+        Stage(Refused(), shot(), reconnect=0, may_be_away=True)
+
+
 def test_a_lost_connection_is_made_anew_with_growing_waits():
     """Attempts follow after 0, 0.5, 1 and then 2 seconds; frames go on counting and say that there was a break."""
     stage = Stage(shot(1), Lost(), *[Refused()] * 5, shot(2), reconnect=6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rtsp_chaos import Server, stamped_age_s
-from edgeseg.errors import SourceError
+from edgeseg.errors import MissingDependencyError, SourceError
 from edgeseg.sources import LiveSettings, open_source, rtsp
 from edgeseg.sources.fake import FakeClock
 
@@ -98,7 +98,7 @@ def test_without_ffmpeg_there_is_another_way(monkeypatch):
     """An OpenCV that lacks FFmpeg is named as the cause."""
     monkeypatch.setattr(rtsp, "build_has", lambda _feature: False)
 
-    with pytest.raises(SourceError, match=r"has no FFmpeg\. Give a GStreamer pipeline with rtspsrc"):
+    with pytest.raises(MissingDependencyError, match=r"has no FFmpeg\. Give a GStreamer pipeline with rtspsrc"):
         rtsp.RtspCapture("rtsp://host", LiveSettings()).open()
 
 

@@ -102,7 +102,7 @@ def test_stream_that_is_over_says_so_after_its_last_picture(monkeypatch, ask, ma
     assert (failed.status, failed.text) == (503, "failed: no such device\n")
 
 
-def test_lost_connection_is_told(monkeypatch, ask):
+def test_connection_that_is_not_there_is_told(monkeypatch, ask):
     """While it is made anew, instead of silence; also where the page has one stream."""
     monkeypatch.setattr(site.Site.__init__, "__defaults__", (0.01,))
     channels = [Channel(0, "a"), Channel(1, "b", lambda: True)]
@@ -110,7 +110,7 @@ def test_lost_connection_is_told(monkeypatch, ask):
         answers = [*(ask(page, f"GET /streams/{number}/frame") for number in (0, 1)), ask(single, "GET /frame")]
 
     assert [answer.status for answer in answers] == [204, 503, 503]
-    assert answers[1].text == answers[2].text == "connection lost, connecting anew\n"
+    assert answers[1].text == answers[2].text == "not there yet, tried again and again\n"
 
 
 OWN = ("GET /wall", "GET /streams/0/", "GET /streams/0/frame", "GET /streams/1/stream.mjpg", "POST /streams/1/score")
