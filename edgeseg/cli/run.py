@@ -11,7 +11,7 @@ from edgeseg.backends import BUILDS
 from edgeseg.cli.live import add_live_options, live_settings
 from edgeseg.cli.logs import note
 from edgeseg.cli.options import add_model_options, model_options, score, whole_number
-from edgeseg.cli.outputs import open_sinks, print_written, refuse_overwriting
+from edgeseg.cli.outputs import add_output_options, open_sinks, print_written, refuse_overwriting
 from edgeseg.cli.report import backend_event, summary_fields, summary_text
 from edgeseg.cli.run_streams import run_streams
 from edgeseg.cli.serve import add_serve_options, open_page
@@ -59,20 +59,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="what to segment, see below")
-    group = parser.add_argument_group("output")
-    group.add_argument("--out", metavar="FILE", help="annotated video (.mp4, .mov), picture (.png, .jpg, ...) or folder of pictures")
-    group.add_argument("--jsonl", metavar="FILE", help="results as JSON, one line a frame; - is the standard output")
-    group.add_argument(
-        "--coco",
-        metavar="FILE",
-        help="instances as COCO's JSON list of detections, for pycocotools; images are numbered by the names of pictures, else by frame",
-    )
-    group.add_argument(
-        "--panoptic-dir",
-        metavar="DIR",
-        help="folder for panoptic maps in COCO's format: a PNG for each frame and panoptic.json; the bundle must be panoptic",
-    )
-    group.add_argument("--show", action="store_true", help="show the frames in a window; q or Esc stops")
+    group = add_output_options(parser)
     group.add_argument(
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )

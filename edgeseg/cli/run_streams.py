@@ -14,7 +14,7 @@ from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.cli.live import live_settings
 from edgeseg.cli.logs import note
 from edgeseg.cli.options import model_options
-from edgeseg.cli.outputs import open_sinks, print_written
+from edgeseg.cli.outputs import PLACES, names_of_maps, open_places, print_written
 from edgeseg.cli.report import backend_event, source_text, summary_fields, table
 from edgeseg.cli.serve import open_shared_page
 from edgeseg.cli.status import StreamStatus, status
@@ -25,7 +25,7 @@ from edgeseg.loader import load
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule.staggered import staggered
-from edgeseg.sinks import Channel, JsonlSink, PanopticSink, Sink, StreamSink, WebPage
+from edgeseg.sinks import Channel, JsonlSink, Sink, StreamSink, WebPage
 from edgeseg.sinks.target import check_folder, make_folder
 from edgeseg.sources import Source, SourceCounts, open_source, redacted
 from edgeseg.types import Step
@@ -83,7 +83,7 @@ def _check(args: argparse.Namespace) -> None:
     """Raise UsageError for what is for one stream only."""
     if args.overlap:
         raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
-    for option, text in (("--out", args.out), ("--coco", args.coco)):
+    for option, text in ((place.option, place.text(args)) for place in PLACES if not place.is_folder):
         if text is not None and Path(text).suffix and not text.endswith("/") and not Path(text).is_dir():
             raise UsageError(f"{option} {text} is one file for {len(args.sources)} sources. Give a folder, such as {option} results/.")
 
@@ -129,13 +129,10 @@ def _open_all(
 
 def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
     """Outputs of one stream, in folders that all share."""
-    video = "/" if one.source.info.holds_pictures else ".mp4"
-    endings = {"out": video, "panoptic_dir": "/", "coco": ".json"}
-    own = {name: _own_place(getattr(args, name), one, ending) for name, ending in endings.items()}
     info = replace(one.source.info, name=f"{one.number}, {one.source.info.name}")
-    sinks = [stack.enter_context(sink) for sink in open_sinks(argparse.Namespace(**{**vars(args), **own, "jsonl": None}), info)]
-    maps = next((sink for sink in sinks if isinstance(sink, PanopticSink)), None)
-    return [*sinks, *([] if lines is None else [lines.of_stream(one.number, None if maps is None else maps.name_of)])]
+    opened = open_places(args, info, lambda place, folder: _own_place(folder, one, place.ending(info)))
+    sinks = [stack.enter_context(sink) for sink in opened]
+    return [*sinks, *([] if lines is None else [lines.of_stream(one.number, names_of_maps(sinks))])]
 
 
 def _open_page(args: argparse.Namespace, opened: Sequence[_Opened], failed: Mapping[int, EdgesegError], stack: ExitStack) -> WebPage | None:
@@ -155,10 +152,8 @@ def _part_of(page: WebPage | None, one: _Opened, stack: ExitStack) -> list[Sink]
     return [] if page is None else [stack.enter_context(page.sinks[one.number])]
 
 
-def _own_place(folder: str | None, one: _Opened, ending: str) -> str | None:
+def _own_place(folder: str, one: _Opened, ending: str) -> str:
     """A stream's part of an output folder, which is made."""
-    if folder is None:
-        return None
     path = Path(folder)
     check_folder(path if path.exists() else path.parent)
     make_folder(path)
