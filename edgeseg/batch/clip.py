@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 from edgeseg.backends import WAIT
 from edgeseg.batch.fingerprint import Fingerprint
@@ -21,12 +22,16 @@ from edgeseg.ledger import PrecisionWarning
 from edgeseg.loader import load
 from edgeseg.model import Model
 from edgeseg.pipeline import Pipeline, StreamSettings
-from edgeseg.sinks import JsonlSink, Sink, open_output
+from edgeseg.sinks import JsonlSink, PanopticSink, Sink, open_output
 from edgeseg.sinks.target import write_error
 from edgeseg.sources import open_source
 from edgeseg.sources.base import SourceInfo
+from edgeseg.sources.latest import InTurn
 from edgeseg.stream import Summary, run
 
+FRAME_LIMIT_S = 120.0
+"""A decoder that takes longer for a frame hangs."""
+_MAPS = "maps"
 WORK = ".work-"
 """Folders in which results are made begin so; their names end differently for each attempt."""
 
@@ -44,13 +49,15 @@ class Options:
     precision: str
     video: bool
     """Whether there is an annotated video beside the lines."""
+    panoptic: bool
+    """Whether there are panoptic maps beside the lines."""
     threads: int
     """Threads of one worker. They change nothing in what is found."""
     allow_cpu_fallback: bool = False
 
     def settings(self) -> dict[str, Any]:
         """What results depend on, as JSON: results of other settings do not belong into the same folder."""
-        named = ("score", "backend", "precision", "video", "allow_cpu_fallback")
+        named = ("score", "backend", "precision", "video", "panoptic", "allow_cpu_fallback")
         bundle = sha256(Path(self.bundle) / MANIFEST)
         return {"bundle": bundle, **vars(self.stream), **{name: getattr(self, name) for name in named}}
 
@@ -104,7 +111,7 @@ def _process(job: Job, work: Path) -> Outcome:
     path = Path(job.source)
     fingerprint = Fingerprint.of(path)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(path))
+        source = stack.enter_context(InTurn(open_source(path), FRAME_LIMIT_S))
         sinks = [stack.enter_context(sink) for sink in _open_sinks(job, work, source.info)]
         pipeline = stack.enter_context(Pipeline(_model(job.options), job.options.stream))
         summary = run(source, pipeline, sinks)
@@ -114,12 +121,23 @@ def _process(job: Job, work: Path) -> Outcome:
 
 
 def _open_sinks(job: Job, work: Path, info: SourceInfo) -> list[Sink]:
-    lines = JsonlSink(str(work / f"{job.name}.jsonl"))
     video = [open_output(str(work / f"{job.name}.mp4"), fps=info.fps, frame_count=info.frame_count)] if job.options.video else []
-    return [*video, lines]
+    maps = PanopticSink(work / _MAPS, keep_names=False) if job.options.panoptic else None
+    lines = JsonlSink(str(work / f"{job.name}.jsonl"), None if maps is None else maps.name_of)
+    return [*video, *([] if maps is None else [maps]), lines]
+
+
+def _pack(maps: Path, archive: Path) -> None:
+    """Put a folder of maps into one file. They are PNGs, which pressing once more makes no smaller."""
+    with ZipFile(archive, "w", ZIP_STORED) as target:
+        for path in sorted(maps.iterdir()):
+            target.write(path, path.name)
+    shutil.rmtree(maps)
 
 
 def _publish(job: Job, work: Path, fingerprint: Fingerprint, summary: Summary) -> Outcome:
+    if job.options.panoptic:
+        _pack(work / _MAPS, work / f"{job.name}.zip")
     # The lines last: where they are, all is there.
     made = sorted(work.iterdir(), key=lambda path: path.suffix == ".jsonl")
     files = {path.name: path.stat().st_size for path in made}

@@ -101,7 +101,7 @@ class Results:
     def _remove(self, entry: Entry) -> None:
         try:
             # What a worker made that was lost before it could say so is not noted.
-            for name in {*entry.files, f"{entry.name}.jsonl", f"{entry.name}.mp4"}:
+            for name in {*entry.files, f"{entry.name}.jsonl", f"{entry.name}.mp4", f"{entry.name}.zip"}:
                 (self._folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._folder, error) from error

@@ -30,7 +30,8 @@ from edgeseg.pipeline import StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sources import redacted
 
-_EXAMPLES = """The folder gets NAME.jsonl for each video, NAME.mp4 with --video, and batch.jsonl, which says what became of each.
+_EXAMPLES = """The folder gets NAME.jsonl for each video, NAME.mp4 with --video, NAME.zip with --panoptic, and batch.jsonl, which
+says what became of each.
 Results get their names when they are whole. The same command again does what is missing: videos that failed, are new, or were
 changed. A second video of one name becomes NAME-2. docs/serving.md says what is kept after which accident.
 
@@ -51,6 +52,8 @@ class _Share:
     """None: as many as a cluster has room for."""
     threads: int
     """Of each."""
+    gpus: int = 0
+    """Of each, on a cluster, which hides them from who asks for none."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -67,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for all results; it is made where its parent exists")
     group.add_argument("--video", action="store_true", help="write an annotated video for each as well")
+    group.add_argument("--panoptic", action="store_true", help="write the panoptic maps of each as well; the bundle must be panoptic")
     group.add_argument(
         "--score", type=score, default=DEFAULT_SCORE, help="leave out instances that score no more than this (default: %(default)s)"
     )
@@ -127,14 +131,14 @@ def _options(args: argparse.Namespace, clips: int) -> tuple[Options, _Share]:
     share = _divide(args, clips, choice)
     # By name: another machine of a cluster, or a later batch in the folder, might choose another one.
     own = {**model_options(args), "backend": choice.name, "threads": share.threads}
-    options = Options(os.fspath(args.bundle.resolve()), stream, args.score, video=args.video, **own)
+    options = Options(os.fspath(args.bundle.resolve()), stream, args.score, video=args.video, panoptic=args.panoptic, **own)
     return options, share
 
 
 def _divide(args: argparse.Namespace, clips: int, choice: Choice) -> _Share:
     """Workers, and threads of each, as asked or by the cores of this machine. What a cluster has is not known here."""
     if args.ray not in (None, LOCAL):
-        return _Share(args.workers, args.threads or 1)
+        return _Share(args.workers, args.threads or 1, 0 if choice.name in ON_CPU else 1)
     cores = len(os.sched_getaffinity(0))
     workers = args.workers or (min(cores, clips) if choice.name in ON_CPU else 1)
     threads = args.threads or max(1, cores // workers)
@@ -165,4 +169,4 @@ def _run(jobs: Sequence[Job], results: Results, args: argparse.Namespace, share:
 def _executor(args: argparse.Namespace, share: _Share) -> Executor:
     if args.ray is None:
         return LocalExecutor(share.workers or 1)
-    return RayExecutor(args.ray, share.workers, share.threads)
+    return RayExecutor(args.ray, share.workers, {"CPU": share.threads, "GPU": share.gpus})

@@ -47,7 +47,7 @@ class PanopticSink(Sink):
         panoptic = result.panoptic
         if panoptic is None:
             if result.step is not Step.DROP:
-                raise UsageError("this bundle finds instances alone, so there is no map for --panoptic-dir. Take a panoptic bundle.")
+                raise UsageError("this bundle finds instances alone, so there are no panoptic maps to write. Take a panoptic bundle.")
             return
         make_folder(self._folder)
         ids, rows = ids_of(panoptic.segments, len(result.labels)), rows_of(panoptic)

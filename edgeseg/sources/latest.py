@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
+from edgeseg.errors import SourceError
 from edgeseg.sources.base import Source, SourceCounts
 from edgeseg.types import Frame
 
@@ -23,10 +25,13 @@ class Latest(Source):
 
     Args:
         source: closed by the thread, on every path.
+        limit_s: seconds without a frame after which reading is a SourceError, for decoders that may hang; none for live sources, which
+            watch over themselves.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, limit_s: float = math.inf) -> None:
         self.info = source.info
+        self._limit_s = limit_s
         self._source = source
         self._changed = threading.Condition()
         self._newest: Frame | None = None
@@ -71,8 +76,12 @@ class Latest(Source):
     def _take(self) -> Frame | None:
         """The newest frame as soon as there is one; None after the last."""
         with self._changed:
-            while not self._changed.wait_for(lambda: self.ready, SIGNAL_S):
-                pass
+            waited_s, step_s = 0.0, min(SIGNAL_S, self._limit_s)
+            while not self._changed.wait_for(lambda: self.ready, step_s):
+                waited_s += step_s
+                if waited_s >= self._limit_s:
+                    name = self.info.name
+                    raise SourceError(f"{name} gave no frame for {self._limit_s:g} s. Is the file damaged, or the disk that it is on gone?")
             frame, self._newest = self._newest, None
             self._changed.notify()
             if frame is None and self._error is not None:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
@@ -31,12 +32,12 @@ _ADVICE = {
 
 
 class RayExecutor(Executor):
-    """Each job is a task that asks for as many CPUs as it has threads. Ray starts none of them anew by itself: the batch does.
+    """Each job is a task that asks for CPUs, and for a GPU where it needs one. Ray starts none of them anew by itself: the batch does.
 
     Args:
         address: `LOCAL`, or ``HOST:PORT`` of a cluster that this machine belongs to.
         slots: how many jobs at once; None: as many as the cluster has CPUs for.
-        threads: CPUs of one job.
+        needs: how many ``CPU`` and ``GPU`` one job takes.
         work: what a worker does.
 
     Raises:
@@ -44,12 +45,12 @@ class RayExecutor(Executor):
         UsageError: there is no cluster at that address, or Ray does not start.
     """
 
-    def __init__(self, address: str, slots: int | None, threads: int, work: Work = process) -> None:
+    def __init__(self, address: str, slots: int | None, needs: Mapping[str, int], work: Work = process) -> None:
         self.slots = slots
         self._ray = _library()
-        _start(self._ray, address, slots, threads)
-        _warn_of_waiting(self._ray, threads)
-        self._task = self._ray.remote(num_cpus=threads, max_retries=0)(work)
+        _start(self._ray, address, slots, needs)
+        _warn_of_waiting(self._ray, needs)
+        self._task = self._ray.remote(num_cpus=needs["CPU"], num_gpus=needs["GPU"], max_retries=0)(work)
         self._running: dict[Future[Outcome], tuple[Any, Job]] = {}
 
     def submit(self, job: Job) -> None:
@@ -91,11 +92,11 @@ def _reach(address: str) -> None:
         raise UsageError(f"there is no Ray cluster at {address!r} ({error}). Give HOST:PORT as 'ray start' prints it, or none.") from error
 
 
-def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
+def _start(ray: Any, address: str, slots: int | None, needs: Mapping[str, int]) -> None:
     if address != LOCAL:
         _reach(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": slots and slots * threads}
+    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, "num_cpus": slots and slots * needs["CPU"]}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, **quiet, **(own if address == LOCAL else {}))
@@ -108,9 +109,11 @@ def _start(ray: Any, address: str, slots: int | None, threads: int) -> None:
             signal.signal(signal.SIGTERM, before)
 
 
-def _warn_of_waiting(ray: Any, threads: int) -> None:
+def _warn_of_waiting(ray: Any, needs: Mapping[str, int]) -> None:
     """Ray itself waits without a word, because a machine that is large enough may still come."""
-    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-    if most < threads:
-        text = f"no machine of the Ray cluster has {threads} CPUs for a worker, the largest has {most:g}: clips wait. Give fewer --threads"
-        to_log(__name__)(Event("cluster.too_small", text, logging.WARNING, threads=threads, most=most))
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(machine.get(name, 0) >= count for name, count in needs.items()) for machine in machines):
+        wanted = " and ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in needs.items() if count)
+        there = "; ".join(", ".join(f"{machine.get(name, 0):g} {name}" for name in needs) for machine in machines)
+        text = f"no machine of the Ray cluster has the {wanted} of a worker ({there}): clips wait. Try fewer --threads or another --backend"
+        to_log(__name__)(Event("cluster.too_small", text, logging.WARNING, needs=dict(needs), machines=len(machines)))

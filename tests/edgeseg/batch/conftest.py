@@ -26,7 +26,7 @@ def ray_token(monkeypatch) -> None:
 def options(tmp_path_factory) -> Options:
     """A real bundle that finds the same two things in every frame, on one thread."""
     bundle = tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
-    return Options(str(bundle), StreamSettings(), 0.3, backend="onnxruntime", precision="auto", video=False, threads=1)
+    return Options(str(bundle), StreamSettings(), 0.3, backend="onnxruntime", precision="auto", video=False, panoptic=False, threads=1)
 
 
 @pytest.fixture

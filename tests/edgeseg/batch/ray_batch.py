@@ -19,7 +19,7 @@ from tests.edgeseg.batch.workers import killed_once
 def main(jobs: str, slots: str, file: str) -> None:
     """Run the jobs."""
     done, told = [], []
-    with RayExecutor(LOCAL, int(slots), 1, killed_once) as executor:
+    with RayExecutor(LOCAL, int(slots), {"CPU": 1, "GPU": 0}, killed_once) as executor:
         run_batch(
             pickle.loads(Path(jobs).read_bytes()),  # noqa: S301  of the test that started us
             executor,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import threading
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -15,6 +17,8 @@ from edgeseg.batch.fingerprint import Fingerprint
 from edgeseg.cli import main
 from edgeseg.errors import BundleError, SinkError, SourceError
 from edgeseg.sources import open_source
+from edgeseg.sources.video import VideoSource
+from tests.bundles import tiny_bundle
 
 
 def without_time(file: Path) -> list[dict]:
@@ -69,6 +73,47 @@ def test_damaged_clip_is_an_outcome_without_files(make_job, folder):
     assert isinstance(outcome.error, SourceError)
     assert [path.name for path in folder.iterdir()] == ["clip.jsonl"]
     assert (folder / "clip.jsonl").read_text() == "older"
+
+
+def test_decoder_that_hangs_is_an_outcome_without_files(make_job, folder, monkeypatch):
+    """After the limit; its thread is told to end."""
+    job, goes_on = make_job(), threading.Event()
+
+    class Hanging(VideoSource):
+        def __iter__(self):
+            yield next(super().__iter__())
+            goes_on.wait(60)
+
+        def interrupt(self):
+            goes_on.set()
+
+    monkeypatch.setattr(clip, "open_source", lambda path: Hanging(str(path)))
+    monkeypatch.setattr(clip, "FRAME_LIMIT_S", 0.5)
+
+    outcome = process(job)
+
+    assert "clip.mp4 gave no frame for 0.5 s" in str(outcome.error)
+    assert goes_on.is_set()
+    assert list(folder.iterdir()) == []
+
+
+def test_panoptic_maps_are_those_of_a_run(make_job, folder, tmp_path):
+    """In one file, which holds what the folder of `edgeseg run` does; the lines name the maps."""
+    job = make_job()
+    bundle = tiny_bundle(tmp_path / "panoptic", family="panoptic")
+    job = replace(job, options=replace(job.options, bundle=str(bundle), panoptic=True))
+
+    outcome = process(job)
+
+    assert list(outcome.files) == ["clip.zip", "clip.jsonl"]
+    assert outcome.files == {path.name: path.stat().st_size for path in folder.iterdir()}
+    run = [str(bundle), job.source, "--panoptic-dir", str(tmp_path / "maps"), "--jsonl", str(tmp_path / "run.jsonl")]
+    assert main(["run", *run, "--backend", "onnxruntime"]) == 0
+    with ZipFile(folder / "clip.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            path.name: path.read_bytes() for path in (tmp_path / "maps").iterdir()
+        }
+    assert without_time(folder / "clip.jsonl") == without_time(tmp_path / "run.jsonl")
 
 
 def test_clip_that_changes_while_it_is_read_fails(make_job, folder, monkeypatch):

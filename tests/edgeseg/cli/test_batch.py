@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -119,6 +120,7 @@ def test_stopped_batch_goes_on_where_it_was(bundle, clips, tmp_path, capsys, mon
         (["CLIP", "--smooth"], 2, "switch tracking on"),
         (["CLIP", "--precision", "int8"], 1, "has no int8 version of graph 'key'"),
         (["CLIP", "--faithful"], 2, "Leave --faithful out"),
+        (["CLIP", "--panoptic"], 2, "Take a panoptic bundle"),
         (["CLIP", "--out", "TMP/none/out"], 1, "mkdir -p"),
         (["CLIP", "--out", "TMP/clips"], 2, "holds what 'edgeseg batch' did not write"),
     ],
@@ -155,6 +157,16 @@ def test_work_is_divided_by_the_cores_of_this_machine(monkeypatch, arguments, wo
     args = parsed("batch", "BUNDLE", "a.mp4", "--out", "out", "--backend", "onnxruntime", *arguments)
 
     assert batch._divide(args, 6, Choice("onnxruntime", "as asked")) == batch._Share(workers, threads)
+
+
+@pytest.mark.parametrize(
+    ("ray", "backend", "gpus"), [("10.0.0.1:6379", "tensorrt", 1), ("10.0.0.1:6379", "onnxruntime", 0), ("local", "tensorrt", 0)]
+)
+def test_worker_on_a_cluster_asks_for_the_gpu_that_its_backend_needs(ray, backend, gpus):
+    """A Ray of our own hides none, and one worker alone uses it."""
+    args = argparse.Namespace(ray=ray, workers=None, threads=None)
+
+    assert batch._divide(args, 6, Choice(backend, "as asked")).gpus == gpus
 
 
 def parsed(*arguments):

@@ -120,6 +120,19 @@ def test_in_turn_each_frame_waits_until_it_is_taken():
         assert source.counts == SourceCounts()
 
 
+def test_a_source_that_hangs_is_given_up_after_the_limit():
+    """The frames before it count; the error names the source, and closing it ends its thread."""
+    gated = Gated()
+    with InTurn(gated, limit_s=0.05) as source:
+        gated.allow(1)
+        frames = iter(source)
+        assert next(frames).index == 0
+        with pytest.raises(SourceError, match=r"^gated gave no frame for 0\.05 s\. Is the file damaged"):
+            next(frames)
+
+    assert gated.closings == 1
+
+
 def test_in_turn_closing_does_not_wait_for_a_reader():
     """The thread ends though nobody takes what it holds."""
     gated = Gated()

@@ -16,13 +16,15 @@ from edgeseg.batch.executors import RayExecutor
 from edgeseg.errors import MissingDependencyError, UsageError
 from tests.edgeseg.batch.test_clip import without_time
 
+ONE_CPU = {"CPU": 1, "GPU": 0}
+
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     """In one sentence."""
     monkeypatch.setitem(sys.modules, "ray", None)
 
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgeseg\[ray\]'"):
-        RayExecutor("local", 1, 1)
+        RayExecutor("local", 1, ONE_CPU)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "video.mp4", "nowhere:port", "127.0.0.1:99999"])
@@ -31,7 +33,7 @@ def test_address_where_no_cluster_is_is_wrong_usage(monkeypatch, address):
     monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
 
     with pytest.raises(UsageError, match=rf"there is no Ray cluster at '{address}'"):
-        RayExecutor(address, 1, 1)
+        RayExecutor(address, 1, ONE_CPU)
 
 
 @pytest.mark.parametrize("error", [OSError("AF_UNIX path length"), RuntimeError("no raylet"), Exception("it timed out.")])
@@ -44,17 +46,33 @@ def test_ray_that_does_not_start_is_wrong_usage(monkeypatch, error):
     monkeypatch.setitem(sys.modules, "ray", stand_in(init=fail))
 
     with pytest.raises(UsageError, match=rf"Ray cannot be used at 'local': {str(error).rstrip('.')}\. It keeps its files in /tmp/ray"):
-        RayExecutor("local", 1, 1)
+        RayExecutor("local", 1, ONE_CPU)
 
 
-@pytest.mark.parametrize(("threads", "told"), [(8, []), (9, ["no machine of the Ray cluster has 9 CPUs for a worker, the largest has 8"])])
-def test_worker_that_no_machine_has_room_for_is_told_of(monkeypatch, caplog, threads, told):
-    """Ray would wait for such a machine without a word; one that is down is none."""
-    nodes = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
-    monkeypatch.setitem(sys.modules, "ray", stand_in(nodes=lambda: nodes))
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "told"),
+    [
+        (8, 0, []),
+        (4, 1, []),
+        (9, 0, ["no machine of the Ray cluster has the 9 CPUs of a worker (8 CPU, 0 GPU; 4 CPU, 2 GPU)"]),
+        (8, 1, ["no machine of the Ray cluster has the 8 CPUs and 1 GPU of a worker (8 CPU, 0 GPU; 4 CPU, 2 GPU)"]),
+    ],
+)
+def test_worker_that_no_machine_has_room_for_is_told_of(monkeypatch, caplog, cpus, gpus, told):
+    """Ray would wait for such a machine without a word; one that is down is none. The task asks for what a job needs."""
+    there = [{"CPU": 8.0}, {"CPU": 4.0, "GPU": 2.0}]
+    nodes = [*({"Alive": True, "Resources": each} for each in there), {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+    asked = []
 
-    RayExecutor("local", 1, threads).close()
+    def remote(**needs):
+        asked.append(needs)
+        return lambda work: work
 
+    monkeypatch.setitem(sys.modules, "ray", stand_in(nodes=lambda: nodes, remote=remote))
+
+    RayExecutor("local", 1, {"CPU": cpus, "GPU": gpus}).close()
+
+    assert asked == [{"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}]
     assert [record.message.partition(":")[0] for record in caplog.records] == told
 
 
