@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.fill_weights import first, normal, uniform
 from edgeseg.types import AnyArray, F64Array
-from tests.fill_weights import first, normal, uniform
 
 _HE = math.sqrt(2.0)
 # Deviation of a weight = gain / sqrt(fan-in); the first matching rule wins, else sqrt(2).

@@ -210,7 +210,7 @@ def test_module_imports_only_what_the_design_allows(file):
         ("export/x.py", "from export.nets import fpn"),
         ("export/x.py", "importlib.import_module('edgeseg_export.run')"),
         ("export/x.py", "import onnxruntime"),
-        ("benchmarks/x.py", "from tests.fill_weights import fill_state_dict"),
+        ("benchmarks/x.py", "from tests.fill_panoptic import fill_panoptic"),
     ],
 )
 def test_arrow_check_finds_a_forbidden_import(file, source):

@@ -134,9 +134,9 @@ def desk(tmp_path, checkout) -> Path:
 def write_filler_checkpoint(file: Path) -> None:
     """Stands in for the official file of that name, which cannot be downloaded by a test."""
     torch = pytest.importorskip("torch", reason="the export extra is not installed")
+    from benchmarks.fill_weights import fill_state_dict
     from export.nets.yolact import Yolact
     from export.recipes import recipe
-    from tests.fill_weights import fill_state_dict
 
     net = Yolact(recipe("yolact_resnet50"))
     torch.save(fill_state_dict({name: tuple(value.shape) for name, value in net.state_dict().items()}), file)

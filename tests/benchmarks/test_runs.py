@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from benchmarks import demo_accuracy, maskrcnn_frame, precision_frame, video_frame, video_soak, yolact_frame
+from benchmarks.fill_rcnn import OVERRIDES, fill_rcnn
+from benchmarks.fill_weights import fill_state_dict
 from benchmarks.rcnn_parts import PARTS
 from export.recipes import recipe
 from export.recipes.base import ExportOptions
@@ -17,8 +19,6 @@ from export.run import Job, export_bundle
 from export.samples import shipped
 from tests.bundles import tiny_bundle
 from tests.export.nets.facts import manifest
-from tests.fill_rcnn import OVERRIDES, fill_rcnn
-from tests.fill_weights import fill_state_dict
 
 
 def test_demo_accuracy_scores_held_out_frames(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.fill_weights import fill_state_dict
 from edgeseg.bundle import Bundle, Graph, InputSpec, sha256
 from edgeseg.cli import main
 from edgeseg.types import AnyArray, Label, U8Array
@@ -25,7 +26,6 @@ from export.to_onnx import graphs_to_onnx
 from tests.export.nets.facts import manifest
 from tests.export.nets.rcnn.facts import filled_weights, golden, old_names
 from tests.export.tiny import VARIANTS, filled
-from tests.fill_weights import fill_state_dict
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import torch
 from _pytest.mark import ParameterSet
 from torch import nn
 
+from benchmarks.fill_rcnn import BACKGROUND, fill_rcnn
+from benchmarks.fill_weights import fill_state_dict
 from edgeseg.families.base import FUSE, KEY, WARP
 from edgeseg.types import Label
 from export.nets.config import BackboneSpec, FlowSpec
@@ -21,8 +23,6 @@ from export.recipes.maskrcnn import RcnnRecipe
 from export.recipes.panoptic import PanopticRecipe
 from export.recipes.yolact import YolactRecipe
 from tests.fill_panoptic import fill_panoptic
-from tests.fill_rcnn import BACKGROUND, fill_rcnn
-from tests.fill_weights import fill_state_dict
 
 TINY = YolactRecipe(
     "tiny",

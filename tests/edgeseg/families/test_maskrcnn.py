@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from benchmarks.fill_weights import normal
 from edgeseg.families.maskrcnn import (
     BOXES,
     CLASSES,
@@ -24,7 +25,6 @@ from edgeseg.geometry import Fit
 from edgeseg.masks import SoftMasks
 from edgeseg.types import Instances
 from tests.detectron2_reference import pasted
-from tests.fill_weights import normal
 
 FIT = Fit.same_shape((90, 160), (45, 80))
 FAMILIES = [MaskRcnnFamily(), Detectron2Family(), FasterRcnnFamily()]

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.fill_weights import fill_state_dict
 from edgeseg.types import U8Array
 from export.nets.yolact import Yolact
 from export.recipes.base import Recipe
 from export.recipes.yolact import CONFIGS, YolactRecipe
-from tests.fill_weights import fill_state_dict
 
 DATA = Path(__file__).parents[2] / "data" / "yolact"
 OFFICIAL = tuple(entry.name for entry in CONFIGS if not entry.name.startswith("yolact_demo"))

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.fill_rcnn import OVERRIDES, fill_rcnn
+from benchmarks.fill_weights import normal, uniform
 from edgeseg.types import Label, SizeHW
 from export.nets.rcnn.config import RcnnConfig, level_sizes
 from export.nets.rcnn.net import Proposed, Rcnn
@@ -22,8 +24,6 @@ from export.recipes import RECIPES
 from export.recipes.base import ExportOptions, configured
 from export.recipes.maskrcnn import RcnnRecipe
 from tests.export.nets.facts import DATA as PICTURES
-from tests.fill_rcnn import OVERRIDES, fill_rcnn
-from tests.fill_weights import normal, uniform
 
 DATA = Path(__file__).parents[3] / "data" / "maskrcnn"
 PARTS = RcnnConfig("parts", tuple(Label(str(number), number) for number in range(1, 91)), blocks=(3, 4, 6, 3))
