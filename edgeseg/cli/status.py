@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from edgeseg.cli.logs import note
+from edgeseg.cli.memory import Tidy
 from edgeseg.cli.progress import BAR_INTERVAL_S, PLAIN_INTERVAL_S, bars
 from edgeseg.cli.service import notify
 from edgeseg.events import Event
@@ -125,19 +126,20 @@ def status(streams: Sequence[StreamStatus], jsonl: str | None, clock: Callable[[
     shown = None if lines_are_shown else bars(counted=any(stream.total for stream in streams))
     notify("READY=1")
     try:
-        with nullcontext(_events(streams, clock)) if shown is None else _bars(shown, streams, clock) as show:
-            yield _served(show, clock)
+        with nullcontext(_events(streams, clock)) if shown is None else _bars(shown, streams, clock) as show, Tidy(clock) as tidy:
+            yield _served(show, tidy, clock)
     finally:
         notify("STOPPING=1")
 
 
-def _served(show: See, clock: Callable[[], float]) -> See:
-    """Tells the service manager of frames as well."""
+def _served(show: See, tidy: Tidy, clock: Callable[[], float]) -> See:
+    """Tells the service manager of frames as well, and keeps the memory flat."""
     due = _Now(SERVICE_INTERVAL_S, clock)
 
     def see(stream: StreamStatus, result: Result) -> None:
         stream.see(result)
         show(stream, result)
+        tidy()
         if due():
             notify(f"WATCHDOG=1\nSTATUS={stream.name}: {stream}")
 
