@@ -155,7 +155,8 @@ def test_a_camera_is_away_before_it_is_connected(bundle, capsys, monkeypatch):
         assert not settings.may_be_away or grabbed.wait(60)
         return source
 
-    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lambda _text, camera=Quick(1): camera)
+    camera = Quick(1)
+    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lambda _text: camera)
     monkeypatch.setattr(run_streams, "open_source", open_slowly)
 
     assert main(["run", str(bundle), CLIPS[0], "7", "--max-frames", "1", *OPTIONS]) == 0
