@@ -88,7 +88,9 @@ class RtspCapture(OpenCvCapture):
             where = parts.hostname or "", parts.port or _PORTS[parts.scheme]
             socket.create_connection(where, OPEN_TIMEOUT_S).close()
         except OSError as error:
-            raise SourceError(f"{self.name} cannot be opened ({error.strerror or error}). {self._target.advice}") from error
+            raise SourceError(
+                f"{self.name} cannot be opened. {self._target.advice} The network says: {error.strerror or error}."
+            ) from error
         except ValueError:
             return  # FFmpeg may understand the address, or says so
 
