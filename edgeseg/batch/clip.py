@@ -6,8 +6,10 @@ import functools
 import os
 import shutil
 import tempfile
+import threading
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +27,7 @@ from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.sinks import JsonlSink, PanopticSink, Sink, open_output
 from edgeseg.sinks.target import write_error
 from edgeseg.sources import open_source
-from edgeseg.sources.base import SourceInfo
+from edgeseg.sources.base import Source, SourceInfo
 from edgeseg.sources.latest import InTurn
 from edgeseg.stream import Summary, run
 
@@ -111,13 +113,29 @@ def _process(job: Job, work: Path) -> Outcome:
     path = Path(job.source)
     fingerprint = Fingerprint.of(path)
     with ExitStack() as stack:
-        source = stack.enter_context(InTurn(open_source(path), FRAME_LIMIT_S))
+        source = stack.enter_context(InTurn(_open(path), FRAME_LIMIT_S))
         sinks = [stack.enter_context(sink) for sink in _open_sinks(job, work, source.info)]
         pipeline = stack.enter_context(Pipeline(_model(job.options), job.options.stream))
         summary = run(source, pipeline, sinks)
     if not fingerprint.untouched(path):
         raise SourceError(f"{path} was written to while it was read. Give it when it is whole.")
     return _publish(job, work, fingerprint, summary)
+
+
+def _open(path: Path) -> Source:
+    """The clip, whose first frame is decoded here; SourceError if that hangs. Its thread is left behind then."""
+    opening: Future[Source] = Future()
+
+    def open_it() -> None:
+        try:
+            opening.set_result(open_source(path))
+        except BaseException as error:  # noqa: BLE001  it is raised where the clip was asked for
+            opening.set_exception(error)
+
+    threading.Thread(target=open_it, name="edgeseg-open", daemon=True).start()
+    if not wait([opening], FRAME_LIMIT_S).done:
+        raise SourceError(f"{path} gave no frame for {FRAME_LIMIT_S:g} s. Is the file damaged, or the disk that it is on gone?")
+    return opening.result()
 
 
 def _open_sinks(job: Job, work: Path, info: SourceInfo) -> list[Sink]:
@@ -129,7 +147,8 @@ def _open_sinks(job: Job, work: Path, info: SourceInfo) -> list[Sink]:
 
 def _pack(maps: Path, archive: Path) -> None:
     """Put a folder of maps into one file. They are PNGs, which pressing once more makes no smaller."""
-    with ZipFile(archive, "w", ZIP_STORED) as target:
+    # Boards without a battery may be in 1970, and zip files begin in 1980.
+    with ZipFile(archive, "w", ZIP_STORED, strict_timestamps=False) as target:
         for path in sorted(maps.iterdir()):
             target.write(path, path.name)
     shutil.rmtree(maps)

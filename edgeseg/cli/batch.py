@@ -23,6 +23,7 @@ from edgeseg.cli.progress import progress
 from edgeseg.cli.run import add_stream_options
 from edgeseg.errors import UsageError
 from edgeseg.events import Event
+from edgeseg.families import panoptic
 from edgeseg.ledger import caution
 from edgeseg.loader import DEFAULT_PRECISION
 from edgeseg.model import DEFAULT_SCORE
@@ -125,6 +126,9 @@ def _options(args: argparse.Namespace, clips: int) -> tuple[Options, _Share]:
     schedule(args.schedule)
     stream = StreamSettings(args.schedule, args.between, track=args.track, smooth=args.smooth, faithful=args.faithful)
     bundle = read_bundle(args.bundle)
+    if args.panoptic and bundle.family != panoptic.NAME:
+        # Before the folder is made: it would hold to this option for ever.
+        raise UsageError("this bundle finds instances alone, so there are no maps for --panoptic. Take a panoptic bundle.")
     if message := caution(bundle, DEFAULT_PRECISION if args.precision == "auto" else args.precision, bundle.graphs):
         note(Event("precision.doubtful", message, logging.WARNING))
     choice = choose(args.backend)

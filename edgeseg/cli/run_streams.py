@@ -27,7 +27,7 @@ from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule.staggered import staggered
 from edgeseg.sinks import Channel, JsonlSink, Sink, StreamSink, WebPage
 from edgeseg.sinks.target import check_folder, make_folder
-from edgeseg.sources import Source, SourceCounts, open_source, redacted
+from edgeseg.sources import Source, SourceCounts, may_come, open_source, redacted
 from edgeseg.types import Step
 
 
@@ -89,25 +89,30 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _open_sources(args: argparse.Namespace, stack: ExitStack) -> tuple[list[_Opened], dict[int, EdgesegError]]:
-    """The sources that are there or may come later, and why others cannot be opened, by number; all but the first are told of.
+    """The sources that are there or may come later, and why others cannot be opened, by number. Each error is told of.
 
     Raises:
-        SourceError: the first one's, where none is there.
+        EdgesegError: the first one's, where none is there; the others are not told of then.
     """
     tried = _open_all(args, dict(enumerate(args.sources)), stack)
     errors = {number: one for number, one in tried.items() if isinstance(one, EdgesegError)}
     if len(errors) == len(tried):
         raise errors[0]
-    if args.reconnect != 0:
-        tried |= _open_all(args, {number: args.sources[number] for number in errors}, stack, may_be_away=True)
+    away = {number: args.sources[number] for number, error in errors.items() if _may_come(args, number, error)}
+    # Told before it is tried again, for it may come in the same moment.
+    for number, error in errors.items():
+        note(_away(number, error) if number in away else _failure(f"stream {number}", "cannot be opened", error))
+    tried |= _open_all(args, away, stack, may_be_away=True)
     opened = [one for one in tried.values() if isinstance(one, _Opened)]
     # Cameras that are away take seconds to leave: all are told before the first is waited for.
     for one in opened:
         stack.callback(one.source.interrupt)
-    for number, error in errors.items():
-        failed = isinstance(tried[number], EdgesegError)
-        note(_failure(f"stream {number}", "cannot be opened", error) if failed else _away(number, error))
     return opened, {number: errors[number] for number, one in tried.items() if isinstance(one, EdgesegError)}
+
+
+def _may_come(args: argparse.Namespace, number: int, error: EdgesegError) -> bool:
+    """Whether another attempt may help: not where a part of OpenCV is missing, nor with files."""
+    return isinstance(error, SourceError) and may_come(args.sources[number], live_settings(args))
 
 
 def _open_all(

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from edgeseg.errors import SourceError
 from edgeseg.sources.capture import OpenCvCapture, Target
 
 _ADVICE = "Is it plugged in, and not in use by another program?"
@@ -13,8 +14,8 @@ _DEVICE = re.compile(r"/dev/video(\d+)")
 
 
 def matches(text: str) -> bool:
-    """A bare index, ``/dev/videoN``, or a link in ``/dev`` to one (``/dev/v4l/by-id/...``)."""
-    return _index(text) is not None
+    """A bare index, ``/dev/videoN``, or a link in ``/dev`` to one. Those in ``/dev/v4l`` are gone while the camera is."""
+    return _index(text) is not None or text.startswith("/dev/v4l/")
 
 
 def _index(text: str) -> int | None:
@@ -35,5 +36,8 @@ class CameraCapture(OpenCvCapture):
         index = _index(self._text)
         present = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
         advice = f"Cameras that this machine shows: {present}. {_ADVICE}"
-        self._target = replace(self._target, address=-1 if index is None else index, advice=advice)
+        if index is None:
+            # OpenCV would take -1, which stands for whatever camera there is.
+            raise SourceError(f"{self.name} cannot be opened. {advice}")
+        self._target = replace(self._target, address=index, advice=advice)
         return super().open()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
-from edgeseg.errors import MissingDependencyError
+from edgeseg.errors import MissingDependencyError, SourceError
 from edgeseg.opencv import build_has
 from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, redacted
 from edgeseg.sources.lag import LagWatch
@@ -21,6 +23,10 @@ _ADVICE = (
 _BACKLOG_S = 2.0
 """The most of what a server sent during connecting that is left out."""
 _DEFAULT_FPS = 30.0
+_PORTS = {"rtsp": 554, "rtsps": 322}
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_TCP = "rtsp_transport;tcp"
+"""FFmpeg's default, UDP, loses packets without notice. Whoever wants other options sets that variable."""
 _THREADS = "CAP_PROP_N_THREADS"
 
 
@@ -51,12 +57,13 @@ class RtspCapture(OpenCvCapture):
         self._clock = clock
 
     def open(self) -> float | None:
-        # FFmpeg's default, UDP, loses packets without notice. Whoever wants other options sets this variable.
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+        options = os.environ.setdefault(_OPTIONS, _TCP)
         if not build_has("FFMPEG"):
             raise MissingDependencyError(
                 f"{self.name} cannot be opened: this OpenCV has no FFmpeg. Give a GStreamer pipeline with rtspsrc."
             )
+        if options == _TCP:  # others may lead through a proxy
+            self._reach()
         fps = super().open()
         self._leave_out_backlog(fps or _DEFAULT_FPS)
         self._lag = LagWatch()
@@ -69,6 +76,23 @@ class RtspCapture(OpenCvCapture):
             return True
         self._target = replace(self._target, options=((_THREADS, os.cpu_count() or 1), *self._target.options[1:]))
         return False
+
+    def _reach(self) -> None:
+        """Raise SourceError unless somebody is there.
+
+        OpenCV opens one stream or video at a time, for reading or writing, in the whole process: a camera that is off must not be waited
+        for in there.
+        """
+        try:
+            parts = urlsplit(str(self._target.address))
+            where = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+            socket.create_connection(where, OPEN_TIMEOUT_S).close()
+        except OSError as error:
+            raise SourceError(
+                f"{self.name} cannot be opened. {self._target.advice} The network says: {error.strerror or error}."
+            ) from error
+        except ValueError:
+            return  # FFmpeg may understand the address, or says so
 
     def _leave_out_backlog(self, fps: float) -> None:
         """Grab until a picture had to be waited for: that one is new."""

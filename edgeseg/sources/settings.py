@@ -28,8 +28,8 @@ class LiveSettings:
     frozen_s: float = 10.0
     """Seconds of the very same picture after which it is reported as frozen."""
     may_be_away: bool = False
-    """A device that is not there yet is waited for: opening the source does not connect, its frames do, and until the first one comes it
-    counts as lost. Without attempts (``reconnect``) this changes nothing."""
+    """A device that is not there yet is waited for: opening the source does not connect, its frames do, and until that works it counts
+    as lost. Without attempts (``reconnect``) this changes nothing."""
     note: Callable[[str], None] | None = None
     """Takes a line when the connection is lost, is back, or shows a frozen picture. None: the log of `edgeseg.sources.live`."""
 

@@ -97,6 +97,37 @@ def test_decoder_that_hangs_is_an_outcome_without_files(make_job, folder, monkey
     assert list(folder.iterdir()) == []
 
 
+def test_decoder_that_hangs_at_the_first_frame_is_an_outcome(make_job, folder, monkeypatch):
+    """It is decoded while the clip is opened, which has the same limit."""
+    job, goes_on = make_job(), threading.Event()
+
+    def hang(_path):
+        goes_on.wait(60)
+        raise SourceError("too late")
+
+    monkeypatch.setattr(clip, "open_source", hang)
+    monkeypatch.setattr(clip, "FRAME_LIMIT_S", 0.5)
+
+    outcome = process(job)
+    goes_on.set()
+
+    assert "clip.mp4 gave no frame for 0.5 s" in str(outcome.error)
+    assert list(folder.iterdir()) == []
+
+
+def test_maps_are_packed_where_the_clock_is_wrong(tmp_path):
+    """A board without a battery begins in 1970, before zip files do."""
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    (maps / "000000.png").write_bytes(b"map")
+    os.utime(maps / "000000.png", (0, 0))
+
+    clip._pack(maps, tmp_path / "clip.zip")
+
+    with ZipFile(tmp_path / "clip.zip") as archive:
+        assert archive.read("000000.png") == b"map"
+
+
 def test_panoptic_maps_are_those_of_a_run(make_job, folder, tmp_path):
     """In one file, which holds what the folder of `edgeseg run` does; the lines name the maps."""
     job = make_job()

@@ -138,6 +138,15 @@ def test_what_cannot_work_is_one_message_and_a_code(bundle, clips, tmp_path, cap
     assert "failed, the others go on" not in told
 
 
+def test_maps_that_a_bundle_does_not_have_leave_the_folder_free(bundle, clips, tmp_path, capsys):
+    """The same command without the option works."""
+    command = ["batch", str(bundle), clips[0], "--out", str(tmp_path / "out"), *OPTIONS]
+
+    assert main([*command, "--panoptic"]) == 2
+    assert not (tmp_path / "out").exists()
+    assert main(command) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "workers", "threads"),
     [

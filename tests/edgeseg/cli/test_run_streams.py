@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeseg.cli import main, run_streams
-from edgeseg.errors import SourceError
+from edgeseg.errors import MissingDependencyError, SourceError
 from edgeseg.opencv import opencv
 from edgeseg.sinks import WebPage
 from edgeseg.sources import open_source
@@ -119,6 +119,50 @@ def test_cameras_that_are_all_away_are_an_error_at_once(bundle, capsys, monkeypa
 
     assert [camera.openings for camera in cameras] == [1, 1]
     assert capsys.readouterr().err.splitlines()[-1] == "edgeseg: error: late camera cannot be opened."
+
+
+def test_what_will_not_come_is_not_tried_again(bundle, capsys, monkeypatch):
+    """A pipeline's end may be meant, and no waiting brings a part of OpenCV: both have failed, and are opened once."""
+    pipeline, asked = LateCamera(1), []
+
+    def lacking(_text):
+        asked.append(1)
+        raise MissingDependencyError("a part is missing")
+
+    monkeypatch.setattr("edgeseg.sources.gstreamer.capture", lambda *_: pipeline)
+    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lacking)
+
+    assert main(["run", str(bundle), CLIPS[0], "v4l2src ! appsink", "7", "--max-frames", "1", *OPTIONS]) == 1
+
+    assert (pipeline.openings, len(asked)) == (1, 1)
+    told = capsys.readouterr().err
+    assert "stream 1 cannot be opened, the others go on: late camera cannot be opened." in told
+    assert "stream 2 cannot be opened, the others go on: a part is missing" in told
+    assert "not there yet" not in told
+
+
+def test_a_camera_is_away_before_it_is_connected(bundle, capsys, monkeypatch):
+    """Messages have that order also where it comes in the moment in which it is tried again."""
+    grabbed = threading.Event()
+
+    class Quick(LateCamera):
+        def grab(self):
+            grabbed.set()
+            return super().grab()
+
+    def open_slowly(text, settings):
+        source = open_source(text, settings)
+        assert not settings.may_be_away or grabbed.wait(60)
+        return source
+
+    camera = Quick(1)
+    monkeypatch.setattr("edgeseg.sources.camera.CameraCapture", lambda _text: camera)
+    monkeypatch.setattr(run_streams, "open_source", open_slowly)
+
+    assert main(["run", str(bundle), CLIPS[0], "7", "--max-frames", "1", *OPTIONS]) == 0
+
+    told = capsys.readouterr().err
+    assert told.index("stream 1 is not there yet") < told.index("late camera is connected after 0.0 s")
 
 
 def test_sources_are_opened_at_the_same_time(bundle, monkeypatch):

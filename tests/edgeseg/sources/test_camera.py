@@ -70,3 +70,13 @@ def test_a_link_is_followed_each_time_it_is_opened(device, monkeypatch):
     opened.open()
 
     assert device.opened == [2, 4]
+
+
+def test_a_link_that_is_gone_is_a_camera_that_is_away(device):
+    """No file that is missing; and no other camera is opened in its place."""
+    text = "/dev/v4l/by-id/usb-away"
+
+    assert camera.matches(text)
+    with pytest.raises(SourceError, match=r"camera /dev/v4l/by-id/usb-away cannot be opened. Cameras that this machine shows: "):
+        camera.CameraCapture(text).open()
+    assert device.opened == []

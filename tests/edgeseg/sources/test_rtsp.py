@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,19 @@ def server() -> Iterator[Server]:
         pytest.skip("no RTSP server: install gir1.2-gst-rtsp-server-1.0 and python3-gi (benchmarks/rtsp_server.py)")
     with Server(PYTHON) as running:
         yield running
+
+
+@pytest.fixture
+def reached(monkeypatch) -> list[tuple[str, int]]:
+    """Where it was looked whether a camera is there; one is everywhere."""
+    asked: list[tuple[str, int]] = []
+
+    def connect(where, _limit_s):
+        asked.append(where)
+        return socket.socket()
+
+    monkeypatch.setattr(rtsp.socket, "create_connection", connect)
+    return asked
 
 
 def test_a_server_that_dies_and_comes_back_is_read_on(server):
@@ -81,7 +95,7 @@ def test_what_came_while_connecting_is_left_out(monkeypatch):
     assert len(grabbed) == 60
 
 
-def test_tcp_is_asked_for_where_the_user_does_not_say(monkeypatch):
+def test_tcp_is_asked_for_where_the_user_does_not_say(monkeypatch, reached):
     """FFmpeg's options come from the environment, and the user's own stay."""
     monkeypatch.setattr(rtsp.OpenCvCapture, "open", lambda _self: 30.0)
     monkeypatch.setattr(rtsp.OpenCvCapture, "grab", lambda _self: False)
@@ -92,6 +106,46 @@ def test_tcp_is_asked_for_where_the_user_does_not_say(monkeypatch):
         rtsp.RtspCapture("rtsp://host", LiveSettings()).open()
 
         assert rtsp.os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == expected
+    assert reached == [("host", 554)]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("RTSP://me:se@cret@host/a@b", [("host", 554)]),
+        ("rtsps://host", [("host", 322)]),
+        ("rtsp://me:secret@[::1]:8554/a", [("::1", 8554)]),
+        ("rtsp://host:port/a", []),
+    ],
+)
+def test_a_camera_is_looked_for_where_ffmpeg_would(monkeypatch, reached, text, where):
+    """The rest of the address, and what is no address, are left to it."""
+    monkeypatch.setattr(rtsp.OpenCvCapture, "open", lambda _self: 30.0)
+    monkeypatch.setattr(rtsp.OpenCvCapture, "grab", lambda _self: False)
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+
+    rtsp.RtspCapture(text, LiveSettings()).open()
+
+    assert reached == where
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(TimeoutError("timed out"), "timed out"), (OSError(111, "Connection refused"), "Connection refused")]
+)
+def test_a_camera_that_is_off_is_not_waited_for_in_opencv(monkeypatch, error, told):
+    """OpenCV opens one stream or video at a time, so that all others would wait too."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(rtsp.socket, "create_connection", fail)
+    monkeypatch.setattr(rtsp.OpenCvCapture, "open", lambda _self: pytest.fail("it was waited for"))
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+
+    with pytest.raises(SourceError, match=r"^rtsp://\*\*\*@host/a cannot be opened\. Is the address right") as caught:
+        rtsp.RtspCapture("rtsp://me:secret@host/a", LiveSettings()).open()
+
+    assert str(caught.value).endswith(f"The network says: {told}.")
 
 
 def test_without_ffmpeg_there_is_another_way(monkeypatch):
@@ -103,7 +157,7 @@ def test_without_ffmpeg_there_is_another_way(monkeypatch):
 
 
 @pytest.mark.parametrize(("when_late", "grabs"), [("drop", [True] * 6 + [False]), ("wait", [True] * 7)])
-def test_a_stream_that_is_decoded_too_slowly_is_connected_anew_with_all_cores(monkeypatch, when_late, grabs):
+def test_a_stream_that_is_decoded_too_slowly_is_connected_anew_with_all_cores(monkeypatch, reached, when_late, grabs):
     """Pictures that come later and later are a lost connection, unless it is allowed to fall behind; the next has more threads and time."""
     clock = FakeClock()
     monkeypatch.setattr(rtsp.OpenCvCapture, "grab", lambda _self: not clock.wait(1.0))
