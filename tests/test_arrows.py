@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = {"errors", "events", "types", "truth", "candidates", "geometry", "antialias", "opencv"}
+BOTTOM = {"errors", "events", "types", "truth", "candidates", "geometry", "antialias", "background", "opencv", "paths"}
 SHARED = BOTTOM | {"masks", "regions", "ops", "bundle"}
 LEAVES = {"schedule", "motion", "track", "sources", "sinks", "evaluation"}
 MODEL = SHARED | {"backends", "families"}

@@ -6,10 +6,9 @@ import functools
 import os
 import shutil
 import tempfile
-import threading
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 from edgeseg.backends import WAIT
+from edgeseg.background import in_background
 from edgeseg.batch.fingerprint import Fingerprint
 from edgeseg.bundle import MANIFEST, sha256
 from edgeseg.errors import EdgesegError, SourceError
@@ -124,15 +124,7 @@ def _process(job: Job, work: Path) -> Outcome:
 
 def _open(path: Path) -> Source:
     """The clip, whose first frame is decoded here; SourceError if that hangs. Its thread is left behind then."""
-    opening: Future[Source] = Future()
-
-    def open_it() -> None:
-        try:
-            opening.set_result(open_source(path))
-        except BaseException as error:  # noqa: BLE001  it is raised where the clip was asked for
-            opening.set_exception(error)
-
-    threading.Thread(target=open_it, name="edgeseg-open", daemon=True).start()
+    opening = in_background(lambda: open_source(path), "edgeseg-open")
     if not wait([opening], FRAME_LIMIT_S).done:
         raise SourceError(f"{path} gave no frame for {FRAME_LIMIT_S:g} s. Is the file damaged, or the disk that it is on gone?")
     return opening.result()

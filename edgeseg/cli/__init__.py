@@ -71,6 +71,13 @@ def _run(argv: Sequence[str] | None, logs: Logs) -> int:
         # Whoever read our output has gone. Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A name that is too long, or leads where this user may not look: whoever gave it can do something about it.
+        text = f"{without_logins(str(error.filename))}: {error.strerror}. Give another name, or change what stands in the way."
+        note(Event("run.failed", text, logging.ERROR, kind=type(error).__name__, exit_code=1))
+        return 1
     return code
 
 

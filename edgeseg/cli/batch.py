@@ -27,6 +27,7 @@ from edgeseg.families import panoptic
 from edgeseg.ledger import caution
 from edgeseg.loader import DEFAULT_PRECISION
 from edgeseg.model import DEFAULT_SCORE
+from edgeseg.paths import is_file
 from edgeseg.pipeline import StreamSettings
 from edgeseg.schedule import schedule
 from edgeseg.sources import redacted
@@ -114,7 +115,7 @@ def main(args: argparse.Namespace) -> int:
 def _sources(texts: Sequence[str]) -> list[str]:
     """Absolute paths of the videos, each once."""
     for text in texts:
-        if not os.path.isfile(text):  # noqa: PTH113  pathlib's raises where a name is too long or may not be looked at
+        if not is_file(text):
             raise UsageError(f"there is no file {redacted(text)!r}. 'edgeseg batch' takes video files; 'edgeseg run' takes the rest.")
     # The name is the one given here, also where it is a link's.
     return list(dict.fromkeys(os.fspath(Path(text).parent.resolve() / Path(text).name) for text in texts))

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeseg.cli.logs import note
 from edgeseg.errors import UsageError
 from edgeseg.events import Event
+from edgeseg.paths import is_there
 from edgeseg.sinks import CocoSink, JsonlSink, PanopticSink, Sink, WindowSink, open_output
 from edgeseg.sinks.jsonl import STDOUT
 from edgeseg.sinks.panoptic import LISTING
@@ -110,7 +111,7 @@ def print_written(args: argparse.Namespace) -> None:
 
 def refuse_overwriting(args: argparse.Namespace) -> None:
     """Raise UsageError where an output would replace a source or another output."""
-    sources = [source for source in map(Path, args.sources) if source.exists()]
+    sources = [Path(source) for source in args.sources if is_there(source)]
     # Annotated pictures in a folder keep the names of their originals.
     taken = {place for source in sources for place in ((source, source.parent) if source.is_file() else (source,))}
     taken = {place.resolve() for place in taken}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from edgeseg.background import in_background
 from edgeseg.benchmark.machine import peak_memory_mib
 from edgeseg.cli.live import live_settings
 from edgeseg.cli.logs import note
@@ -23,11 +25,13 @@ from edgeseg.events import Event
 from edgeseg.fleet import Lane, Turn, Watcher, run_together
 from edgeseg.loader import load
 from edgeseg.model import Model
+from edgeseg.paths import is_folder, is_there
 from edgeseg.pipeline import Pipeline, StreamSettings
 from edgeseg.schedule.staggered import staggered
 from edgeseg.sinks import Channel, JsonlSink, Sink, StreamSink, WebPage
 from edgeseg.sinks.target import check_folder, make_folder
 from edgeseg.sources import Source, SourceCounts, may_come, open_source, redacted
+from edgeseg.sources.latest import SIGNAL_S
 from edgeseg.types import Step
 
 
@@ -43,7 +47,7 @@ class _Opened:
     def folder_name(self) -> str:
         """What its outputs are called: its number, and of a file or folder the name."""
         path = Path(self.text)
-        return f"{self.number}-{path.stem}" if path.exists() and path.stem else str(self.number)
+        return f"{self.number}-{path.stem}" if is_there(path) and path.stem else str(self.number)
 
     def is_lost(self) -> bool:
         """Whether it is being connected anew right now."""
@@ -84,7 +88,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.overlap:
         raise UsageError("overlapped key frames of several streams would get in each other's way. Leave --overlap out, or run one source.")
     for option, text in ((place.option, place.text(args)) for place in PLACES if not place.is_folder):
-        if text is not None and Path(text).suffix and not text.endswith("/") and not Path(text).is_dir():
+        if text is not None and Path(text).suffix and not text.endswith("/") and not is_folder(text):
             raise UsageError(f"{option} {text} is one file for {len(args.sources)} sources. Give a folder, such as {option} results/.")
 
 
@@ -121,15 +125,17 @@ def _open_all(
     """Each source or its error. They are opened at the same time, for a camera that does not answer takes ten seconds."""
     settings = replace(live_settings(args), may_be_away=may_be_away)
 
-    def open_one(entry: tuple[int, str]) -> _Opened | EdgesegError:
-        number, text = entry
+    def open_one(number: int, text: str) -> _Opened | EdgesegError:
         try:
             return _Opened(number, stack.enter_context(open_source(text, settings)), text)
         except (SourceError, MissingDependencyError) as error:
             return error
 
-    with ThreadPoolExecutor(max(len(sources), 1), thread_name_prefix="edgeseg-open") as pool:
-        return dict(zip(sources, pool.map(open_one, sources.items()), strict=True))
+    # A signal ends the wait; what is opened after that ends with the process.
+    opening = {number: in_background(partial(open_one, number, text), "edgeseg-open") for number, text in sources.items()}
+    while wait(opening.values(), SIGNAL_S).not_done:
+        pass
+    return {number: future.result() for number, future in opening.items()}
 
 
 def _open_sinks(args: argparse.Namespace, one: _Opened, lines: JsonlSink | None, stack: ExitStack) -> list[Sink]:
@@ -160,7 +166,7 @@ def _part_of(page: WebPage | None, one: _Opened, stack: ExitStack) -> list[Sink]
 def _own_place(folder: str, one: _Opened, ending: str) -> str:
     """A stream's part of an output folder, which is made."""
     path = Path(folder)
-    check_folder(path if path.exists() else path.parent)
+    check_folder(path if is_there(path) else path.parent)
     make_folder(path)
     return f"{path / one.folder_name}{ending}"
 

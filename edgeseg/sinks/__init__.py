@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.errors import UsageError
+from edgeseg.paths import is_folder
 from edgeseg.sinks.base import Sink
 from edgeseg.sinks.coco import CocoSink
 from edgeseg.sinks.jsonl import JsonlSink
@@ -33,7 +34,7 @@ class Output:
 
 
 def _is_folder(text: str) -> bool:
-    return text.endswith("/") or Path(text).is_dir() or not Path(text).suffix
+    return text.endswith("/") or is_folder(text) or not Path(text).suffix
 
 
 def _ends_in(suffixes: Collection[str], text: str) -> bool:

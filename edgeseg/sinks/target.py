@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgeseg.errors import SinkError
+from edgeseg.paths import is_file, is_folder, is_there
 
 
 def check_file(path: Path) -> None:
@@ -16,11 +17,11 @@ def check_file(path: Path) -> None:
     Raises:
         SinkError: it is a folder, its folder does not exist, or one of them may not be written.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise SinkError(f"{path} is a folder. Give the name of a file in it.")
-    if path.exists() and not os.access(path, os.W_OK):
+    if is_there(path) and not os.access(path, os.W_OK):
         raise SinkError(f"{path} exists and may not be written. Choose another name.")
-    if path.exists() and not path.is_file():
+    if is_there(path) and not is_file(path):
         return  # a device or a pipe: nothing is created beside it
     check_folder(path.parent)
 
@@ -31,9 +32,9 @@ def check_folder(folder: Path) -> None:
     Raises:
         SinkError: it does not exist, is no folder, or may not be written.
     """
-    if not folder.exists():
+    if not is_there(folder):
         raise SinkError(f"the folder {folder} does not exist. Create it with: mkdir -p {folder}")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise SinkError(f"{folder} is a file, not a folder. Choose another place for the output.")
     try:
         with tempfile.TemporaryFile(dir=folder):

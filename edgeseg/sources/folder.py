@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeseg.errors import SourceError
+from edgeseg.paths import is_folder
 from edgeseg.sources.base import Source, SourceInfo
 from edgeseg.sources.picture import is_picture, read_picture
 from edgeseg.types import Frame
@@ -15,7 +16,7 @@ from edgeseg.types import Frame
 
 def matches(text: str) -> bool:
     """An existing folder."""
-    return Path(text).is_dir()
+    return is_folder(text)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

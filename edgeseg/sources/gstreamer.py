@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from urllib.parse import parse_qsl, urlsplit
 
 from edgeseg.errors import MissingDependencyError, SourceError, UsageError
 from edgeseg.opencv import build_has
+from edgeseg.paths import is_file
 from edgeseg.sources.capture import OPEN_TIMEOUT_S, OpenCvCapture, Target, is_bgr, redacted
 from edgeseg.sources.guarded import GuardedCapture
 from edgeseg.types import U8Array
@@ -39,7 +39,7 @@ class PipelineCapture(OpenCvCapture):
 
 def matches(text: str) -> bool:
     """Elements joined by exclamation marks: ``v4l2src ! videoconvert ! video/x-raw,format=BGR ! appsink``; a file may be called so too."""
-    return " ! " in text and not os.path.isfile(text)  # noqa: PTH113  pathlib's raises where a text is too long for a name
+    return " ! " in text and not is_file(text)
 
 
 def matches_csi(text: str) -> bool:

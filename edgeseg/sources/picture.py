@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeseg.errors import SourceError
 from edgeseg.opencv import PICTURE_PIXELS_MAX, opencv
+from edgeseg.paths import is_file
 from edgeseg.sources.base import Source, SourceInfo
 from edgeseg.types import Frame, U8Array
 
@@ -24,7 +25,7 @@ def is_picture(path: Path) -> bool:
 
 def matches(text: str) -> bool:
     """An existing file with a picture's ending."""
-    return Path(text).suffix.lower() in PICTURE_SUFFIXES and Path(text).is_file()
+    return Path(text).suffix.lower() in PICTURE_SUFFIXES and is_file(text)
 
 
 def read_picture(path: Path) -> U8Array:

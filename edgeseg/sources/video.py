@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeseg.errors import SourceError
 from edgeseg.opencv import is_utf8, opencv
+from edgeseg.paths import is_file
 from edgeseg.sources.base import Source, SourceInfo
 from edgeseg.sources.capture import plausible_fps
 from edgeseg.types import Frame
@@ -16,7 +17,7 @@ from edgeseg.types import Frame
 
 def matches(text: str) -> bool:
     """Any existing file: what no other source wants is tried as a video."""
-    return Path(text).is_file()
+    return is_file(text)
 
 
 class VideoSource(Source):

@@ -19,6 +19,7 @@ from edgeseg.backends.tensorrt.build import BuiltEngine
 from edgeseg.backends.tensorrt.identity import Identity
 from edgeseg.backends.tensorrt.locks import FileLock
 from edgeseg.errors import BackendError
+from edgeseg.paths import is_file
 
 VARIABLE = "EDGESEG_CACHE"
 FORMAT = "edgeseg-engine"
@@ -52,8 +53,8 @@ class EngineCache:
     def load(self, identity: Identity) -> Loaded:
         """The plan of exactly this identity, if the folder has it whole."""
         engine, sidecar = self._engine(identity.key), self._sidecar(identity.key)
-        if not os.path.isfile(sidecar):  # noqa: PTH113  unlike Path's, it is False where we may not look
-            return Loaded(None, "has no description beside it" if os.path.isfile(engine) else "")  # noqa: PTH113
+        if not is_file(sidecar):
+            return Loaded(None, "has no description beside it" if is_file(engine) else "")
         told = _read_json(sidecar)
         if told is None:
             return Loaded(None, "has a description that cannot be read")

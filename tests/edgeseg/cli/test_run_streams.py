@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import threading
 from collections import Counter
 
@@ -176,6 +178,28 @@ def test_sources_are_opened_at_the_same_time(bundle, monkeypatch):
     monkeypatch.setattr(run_streams, "open_source", open_together)
 
     assert main(["run", str(bundle), *CLIPS[:2], "--max-frames", "1", *OPTIONS]) == 0
+
+
+def test_a_signal_does_not_wait_for_a_camera_that_is_being_opened(bundle, tmp_path, capsys, monkeypatch):
+    """A driver may take long, or for ever. What was opened before is closed."""
+    goes_on, closed = threading.Event(), []
+
+    def open_one(text, settings):
+        if text == CLIPS[1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            goes_on.wait(60)
+        source = open_source(text, settings)
+        monkeypatch.setattr(source, "close", lambda: closed.append(text))
+        return source
+
+    monkeypatch.setattr(run_streams, "open_source", open_one)
+
+    assert main(["run", str(bundle), *CLIPS[:2], "--jsonl", str(tmp_path / "a.jsonl"), *OPTIONS]) == 143
+
+    assert not goes_on.is_set()
+    assert set(closed) <= {CLIPS[0]}
+    assert list(tmp_path.glob("*.jsonl")) == []
+    goes_on.set()
 
 
 def test_one_that_fails_half_way_leaves_the_others(tmp_path, capsys):
