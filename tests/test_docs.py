@@ -40,7 +40,7 @@ NOT_RUN = {
     "--min-score 0.3 --out mine-d2": "need a checkpoint of your own",
     "edgeseg inspect mine": "need the bundle of step 3",
     "edgeseg run mine street.mp4 --out look.mp4": "need the bundle of step 3",
-    "edgeseg quantize mine --precision fp16 --pictures val/ --truth val.json --out mine": "your own annotations",
+    "edgeseg eval mine --coco val.json --pictures val/": "your own annotations",
     "edgeseg quantize mine --precision fp16,int8 --calibration monday.mp4 --pictures tuesday.mp4 --out mine": "on video of *your* camera",
     "scp -r mine jetson:mine": "The copying needs the Jetson",
     "edgeseg build mine --precision fp16": "On the Jetson",

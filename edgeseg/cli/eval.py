@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.backends import WAIT
+from edgeseg.cli.eval_coco import score_coco
 from edgeseg.cli.eval_panoptic import DEFAULT_RUNS, SYNTHETIC, score_panoptic
 from edgeseg.cli.options import add_model_options, model_options, whole_number
 from edgeseg.cli.progress import progress
 from edgeseg.cli.report import backend_text, number, table
 from edgeseg.cli.scoring import AP_SCORE, RunScore, clips_text, compare, require_synthetic
 from edgeseg.cli.turns import Run, parse_run
+from edgeseg.errors import UsageError
 from edgeseg.evaluation.panoptic_files import LAYOUTS
 from edgeseg.loader import load
 from edgeseg.model import Model
@@ -31,6 +33,7 @@ _EXAMPLES = """RUN is SCHEDULE[+warp|+propagate][+track][+smooth][+overlap][+fai
 examples:
   edgeseg eval BUNDLE --synthetic
   edgeseg eval BUNDLE --synthetic --clips 2 --frames 20 --run every+track --run fixed:5+propagate+track --json scores.json
+  edgeseg eval BUNDLE --coco annotations/val.json --pictures val/
   edgeseg eval BUNDLE --panoptic synthetic --run every+track --run fixed:5+propagate+track
   edgeseg eval BUNDLE --panoptic cityscapes_vps/val
 """
@@ -42,14 +45,14 @@ def add_parser(subparsers: Any) -> None:
         "eval",
         help="score a bundle under several schedules",
         description="Score a bundle on clips with ground truth, for each schedule: mask AP, also by distance to the key frame, identity "
-        "(HOTA, IDF1), stability, and cost per frame; or, of panoptic maps, PQ, VPQ, identity and cost.",
+        "(HOTA, IDF1), stability, and cost per frame; on annotated pictures mask AP; or, of panoptic maps, PQ, VPQ, identity and cost.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder that 'edgeseg export' wrote")
     _add_truth_options(parser)
     instances, maps = (", ".join(names) for names in (_DEFAULT_RUNS, DEFAULT_RUNS))
-    what = f"what to compare, repeatable (default: {instances}; with --panoptic: {maps})"
+    what = f"what to compare, repeatable (default: {instances}; with --panoptic: {maps}; of pictures: every)"
     parser.add_argument("--run", action="append", dest="runs", metavar="RUN", help=what)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers as JSON")
     add_model_options(parser)
@@ -60,11 +63,13 @@ def _add_truth_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("ground truth")
     truth = group.add_mutually_exclusive_group(required=True)
     truth.add_argument("--synthetic", action="store_true", help="made-up scenes; for bundles trained on them, like the one that ships")
+    truth.add_argument("--coco", metavar="FILE", type=Path, help="score instances in pictures: their annotations in COCO's format")
     truth.add_argument(
         "--panoptic",
         metavar="SOURCE",
         help=f"score panoptic maps: '{SYNTHETIC}', or the folder or JSON file of a data set laid out as COCO panoptic or Cityscapes-VPS",
     )
+    group.add_argument("--pictures", metavar="DIR", type=Path, help="where the pictures of --coco are (default: beside that file)")
     group.add_argument("--panoptic-layout", choices=LAYOUTS, help="how the data set is laid out (default: by what is there)")
     group = parser.add_argument_group("clips")
     group.add_argument("--clips", type=whole_number(1), metavar="N", help=f"how many (default: {_CLIPS} synthetic ones, all of a data set)")
@@ -84,7 +89,12 @@ def main(args: argparse.Namespace) -> int:
     if args.json is not None:
         check_file(args.json)
     clips = [SceneConfig(seed=args.seed + k, frame_count=args.frames or _FRAMES) for k in range(args.clips or _CLIPS)]
-    record = score_panoptic(args, runs, clips) if args.panoptic else _score_instances(args, runs, clips)
+    if args.pictures is not None and args.coco is None:
+        raise UsageError("--pictures names the pictures of --coco. Give --coco FILE as well.")
+    if args.coco is not None:
+        record = score_coco(args, runs)
+    else:
+        record = score_panoptic(args, runs, clips) if args.panoptic else _score_instances(args, runs, clips)
     if args.json is not None:
         _write(args.json, json.dumps(record, indent=1, allow_nan=False))
     return 0

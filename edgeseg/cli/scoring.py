@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.cli.turns import CostMeter, Run, RunCost, take_turns
+from edgeseg.cli.turns import Clip, CostMeter, Run, RunCost, take_turns
 from edgeseg.errors import UsageError
 from edgeseg.evaluation import CodedTruth, DistanceAp, DistanceApMeter, Identity, IdentityMeter, Stability, StabilityMeter, coded
 from edgeseg.model import DEFAULT_SCORE, Model
@@ -32,7 +32,7 @@ class RunScore(RunCost):
     identity: Identity | None
     """None where the run gives no ids."""
     stability: Stability | None
-    """None where clips have one frame."""
+    """None where clips have one frame, or nobody knows how their objects move."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, durations in milliseconds; null where there was nothing to measure."""
@@ -65,19 +65,26 @@ def compare(model: Model, runs: Sequence[Run], clips: Sequence[SceneConfig], on_
     Raises:
         EdgesegError: a setting cannot work with this model, or a graph failed.
     """
-    labels = model.bundle.labels
-    scorers = [_Scorer(run, labels, two_frames=any(clip.frame_count > 1 for clip in clips)) for run in runs]
-    take_turns(model, scorers, [_Clip(clip, labels) for clip in clips], on_frame)
-    return [scorer.score() for scorer in scorers]
+    scenes = [_Clip(clip, model.bundle.labels) for clip in clips]
+    return score_clips(model, runs, scenes, on_frame, moving=any(clip.frame_count > 1 for clip in clips))
 
 
 @dataclass(frozen=True, repr=False)
-class _Truth:
+class ObjectTruth:
     """What is known of one frame."""
 
     objects: CodedTruth
-    moves: F64Array
-    """float64 (N, 2, 3): how each goes on, from image pixel now to image pixel in the next frame."""
+    moves: F64Array | None = None
+    """float64 (N, 2, 3): how each goes on, from image pixel now to image pixel in the next frame; None for pictures."""
+
+
+def score_clips(
+    model: Model, runs: Sequence[Run], clips: Sequence[Clip[ObjectTruth]], on_frame: Callable[[], None], *, moving: bool = False
+) -> list[RunScore]:
+    """As `compare`, of any clips; ``moving`` where they are known to have moves and more than one frame."""
+    scorers = [_Scorer(run, model.bundle.labels, moving=moving) for run in runs]
+    take_turns(model, scorers, clips, on_frame)
+    return [scorer.score() for scorer in scorers]
 
 
 class _Clip:
@@ -87,11 +94,11 @@ class _Clip:
         self._scene, self._places = Scene(config), classes_in(labels)
         self.name, self.fps = self._scene.name, config.fps
 
-    def __iter__(self) -> Iterator[tuple[Frame, _Truth]]:
+    def __iter__(self) -> Iterator[tuple[Frame, ObjectTruth]]:
         for index in range(self._scene.config.frame_count):
             exact = self._scene.truth(index)
             there = in_classes(exact.ground_truth(MIN_VISIBLE), self._places)
-            yield self._scene.frame(index), _Truth(coded(there), exact.steps[1:])
+            yield self._scene.frame(index), ObjectTruth(coded(there), exact.steps[1:])
 
 
 def in_classes(truth: GroundTruth, places: Mapping[int, int]) -> GroundTruth:
@@ -102,25 +109,25 @@ def in_classes(truth: GroundTruth, places: Mapping[int, int]) -> GroundTruth:
 class _Scorer:
     """Collects what one run found and took."""
 
-    def __init__(self, run: Run, labels: Sequence[Label], *, two_frames: bool) -> None:
+    def __init__(self, run: Run, labels: Sequence[Label], *, moving: bool) -> None:
         self.run = run
         self._clip = ""
         self._cost = CostMeter(run)
         self._ap = DistanceApMeter(labels)
         self._identity = IdentityMeter(labels) if run.settings.track else None
-        self._stability = StabilityMeter() if two_frames else None
+        self._stability = StabilityMeter() if moving else None
 
     def begin(self, clip: str) -> None:
         self._clip = clip
         self._cost.begin()
 
-    def add(self, result: Result, cost_s: float, truth: _Truth) -> None:
+    def add(self, result: Result, cost_s: float, truth: ObjectTruth) -> None:
         self._cost.add(result, cost_s)
         self._ap.add(result, truth.objects)
         shown = confident(result)
         if self._identity is not None:
             self._identity.add(self._clip, shown, truth.objects)
-        if self._stability is not None:
+        if self._stability is not None and truth.moves is not None:
             self._stability.add(self._clip, shown, truth.objects, truth.moves)
 
     def score(self) -> RunScore:

@@ -84,6 +84,11 @@ class CocoTruth:
         if not known & self._label_of.keys():
             raise EvaluationError(f"{file} has none of the model's categories; are these the annotations of another data set?")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names of all pictures, as the data set has them."""
+        return tuple(self._images)
+
     def of(self, name: str, image_hw: SizeHW) -> GroundTruth | None:
         """What is in the picture of a file name; None where the data set does not have it.
 
