@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.errors import EvaluationError, MissingDependencyError
-from edgeseg.types import F64Array, GroundTruth, Instances, Label, Result, SizeHW
+from edgeseg.types import BoolArray, F64Array, GroundTruth, Instances, Label, Result, SizeHW
 
 DETECTIONS_PER_IMAGE = 100
 _WHOLE = 1e10
@@ -93,24 +93,36 @@ class CocoTruth:
         """What is in the picture of a file name; None where the data set does not have it.
 
         Raises:
-            EvaluationError: the data set says another size of it.
+            EvaluationError: the data set says another size of it, or has an annotation without a mask.
         """
         image = self._images.get(name)
         if image is None:
             return None
-        if (image["height"], image["width"]) != image_hw:
-            raise EvaluationError(f"{name} has {image_hw} pixels, the annotations say {(image['height'], image['width'])}")
-        with warnings.catch_warnings():
-            # pycocotools 2.0.11 still hands arrays to NumPy in the old way.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            masks = {entry["id"]: self._coco.annToMask(entry).astype(bool) for entry in self._coco.imgToAnns[image["id"]]}
+        if (said := (image.get("height"), image.get("width"))) != image_hw:
+            raise EvaluationError(f"{name} has {image_hw} pixels, the annotations say {said}")
         entries = [entry for entry in self._coco.imgToAnns[image["id"]] if entry["category_id"] in self._label_of]
         return GroundTruth(
             classes=np.array([self._label_of[entry["category_id"]] for entry in entries], np.int64),
-            masks=tuple(masks[entry["id"]] for entry in entries),
+            masks=tuple(self._mask(entry, name, image_hw) for entry in entries),
             ignored=np.array([bool(entry.get("iscrowd", 0)) for entry in entries], bool),
             image_hw=image_hw,
         )
+
+    def _mask(self, entry: dict[str, Any], name: str, image_hw: SizeHW) -> BoolArray:
+        outline, who = entry.get("segmentation"), f"annotation {entry['id']} of {name}"
+        if isinstance(outline, dict) and outline.get("size") != list(image_hw):
+            # Before it is decoded: it may say anything.
+            raise EvaluationError(f"{who} has a mask of {outline.get('size')} pixels, the picture has {image_hw}")
+        try:
+            with warnings.catch_warnings():
+                # pycocotools 2.0.11 still hands arrays to NumPy in the old way.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                mask: BoolArray = self._coco.annToMask(entry).astype(bool)
+        except Exception as error:
+            # Of any kind, from its C code as well.
+            told = f"{who} has no mask that can be read ({type(error).__name__}: {error})"
+            raise EvaluationError(f"{told}. Masks are what is scored; boxes alone are not enough.") from error
+        return mask
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,27 @@ def test_a_picture_of_another_size_is_not_that_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("outline", "message"),
+    [
+        ({}, "annotation 7 of a.png has no mask that can be read (KeyError"),
+        ({"segmentation": []}, "Masks are what is scored; boxes alone are not enough"),
+        ({"segmentation": [[1, 2]]}, "has no mask that can be read"),
+        ({"segmentation": "x"}, "has no mask that can be read"),
+        ({"segmentation": {"counts": "!!", "size": [6, 8]}}, "has no mask that can be read"),
+        ({"segmentation": {"counts": [1], "size": [90000, 90000]}}, "has a mask of [90000, 90000] pixels, the picture has (6, 8)"),
+    ],
+)
+def test_annotations_without_a_mask_are_refused(tmp_path: Path, outline: dict[str, Any], message: str) -> None:
+    """Such as those of data sets for boxes alone; before anything of a strange size is made."""
+    truth = CocoTruth(_write(tmp_path, annotations=[{"id": 7, "image_id": 9, "category_id": 47, **outline}]), LABELS)
+
+    with pytest.raises(EvaluationError) as caught:
+        truth.of("a.png", (6, 8))
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"images": 3, "annotations": [], "categories": []}', '{"images": [{}], "annotations": [], "categories": []}']
 )
 def test_what_is_no_annotation_file_is_refused(tmp_path: Path, text: str) -> None:
