@@ -89,6 +89,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="(default: %(default)s)")
     parser.add_argument("--warm-up-minutes", type=float, default=10.0, help="left out of the slopes (default: %(default)s)")
     parser.add_argument("--server-python", default="/usr/bin/python3", help="a Python that has GStreamer's bindings (default: %(default)s)")
+    parser.add_argument("--beside", metavar="TEXT", help="what else ran on the machine meanwhile, for the record")
     parser.add_argument("--out", type=Path, help="record to write, .json")
     args = parser.parse_args()
     if args.minutes < args.warm_up_minutes + 1:
@@ -99,6 +100,7 @@ def main() -> int:
             "minutes": args.minutes,
             "warm_up_minutes": args.warm_up_minutes,
             "options": " ".join(OPTIONS),
+            "beside": args.beside,
             "conditions": before,
             **soak(server, Path(folder), args.minutes * 60, args.warm_up_minutes * 60),
             "load_1_min_at_the_end": round(os.getloadavg()[0], 2),

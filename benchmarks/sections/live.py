@@ -110,6 +110,7 @@ def _soak(records: Records) -> Iterator[str]:
         yield from table(
             ("", f"{record['minutes']:g} minutes, the first {record['warm_up_minutes']:g} left out of the slopes"),
             [
+                *([("beside it", record["beside"])] if record.get("beside") else []),
                 ("troubles", ", ".join(f"{count} x `{name}`" for name, count in record["troubles"].items())),
                 ("results", f"{record['results']}: {', '.join(f'{count} {step}' for step, count in record['steps'].items())}"),
                 ("memory", f"{_range(warm, 'memory_mb', ' MB')}; {growth['memory_mb']:+.2f} MB an hour"),
