@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from edgeseg.sinks import JsonlSink, PanopticSink, Sink, open_output
 from edgeseg.sinks.target import write_error
 from edgeseg.sources import open_source
 from edgeseg.sources.base import Source, SourceInfo
-from edgeseg.sources.latest import InTurn
+from edgeseg.sources.latest import InTurn, no_frame
 from edgeseg.stream import Summary, run
 
 FRAME_LIMIT_S = 120.0
@@ -126,8 +126,14 @@ def _open(path: Path) -> Source:
     """The clip, whose first frame is decoded here; SourceError if that hangs. Its thread is left behind then."""
     opening = in_background(lambda: open_source(path), "edgeseg-open")
     if not wait([opening], FRAME_LIMIT_S).done:
-        raise SourceError(f"{path} gave no frame for {FRAME_LIMIT_S:g} s. Is the file damaged, or the disk that it is on gone?")
+        opening.add_done_callback(_close_late)
+        raise no_frame(str(path), FRAME_LIMIT_S)
     return opening.result()
+
+
+def _close_late(opening: Future[Source]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 def _open_sinks(job: Job, work: Path, info: SourceInfo) -> list[Sink]:

@@ -17,6 +17,11 @@ SIGNAL_S = 0.5
 """Python misses a signal that comes just when a wait begins until that wait ends, so none lasts longer than this."""
 
 
+def no_frame(name: str, limit_s: float) -> SourceError:
+    """What to raise where a decoder hangs."""
+    return SourceError(f"{name} gave no frame for {limit_s:g} s. Is the file damaged, or the disk that it is on gone?")
+
+
 class Latest(Source):
     """Reads a source on a thread of its own and holds its newest frame; a newer one replaces one that nobody took.
 
@@ -80,8 +85,7 @@ class Latest(Source):
             while not self._changed.wait_for(lambda: self.ready, step_s):
                 waited_s += step_s
                 if waited_s >= self._limit_s:
-                    name = self.info.name
-                    raise SourceError(f"{name} gave no frame for {self._limit_s:g} s. Is the file damaged, or the disk that it is on gone?")
+                    raise no_frame(self.info.name, self._limit_s)
             frame, self._newest = self._newest, None
             self._changed.notify()
             if frame is None and self._error is not None:

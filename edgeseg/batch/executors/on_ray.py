@@ -36,7 +36,7 @@ class RayExecutor(Executor):
 
     Args:
         address: `LOCAL`, or ``HOST:PORT`` of a cluster that this machine belongs to.
-        slots: how many jobs at once; None: as many as the cluster has CPUs for.
+        slots: how many jobs at once; None: as many as the cluster has room for.
         needs: how many ``CPU`` and ``GPU`` one job takes.
         work: what a worker does.
 

@@ -98,18 +98,24 @@ def test_decoder_that_hangs_is_an_outcome_without_files(make_job, folder, monkey
 
 
 def test_decoder_that_hangs_at_the_first_frame_is_an_outcome(make_job, folder, monkeypatch):
-    """It is decoded while the clip is opened, which has the same limit."""
-    job, goes_on = make_job(), threading.Event()
+    """It is decoded while the clip is opened, which has the same limit; what is opened too late is closed."""
+    job, goes_on, closed = make_job(), threading.Event(), threading.Event()
 
-    def hang(_path):
+    class Late(VideoSource):
+        def close(self):
+            super().close()
+            closed.set()
+
+    def hang(path):
         goes_on.wait(60)
-        raise SourceError("too late")
+        return Late(str(path))
 
     monkeypatch.setattr(clip, "open_source", hang)
     monkeypatch.setattr(clip, "FRAME_LIMIT_S", 0.5)
 
     outcome = process(job)
     goes_on.set()
+    assert closed.wait(60)
 
     assert "clip.mp4 gave no frame for 0.5 s" in str(outcome.error)
     assert list(folder.iterdir()) == []
